@@ -1,0 +1,267 @@
+//! The outside world, as the engine sees it.
+//!
+//! [`Net`] is the whole contract between the engine and sockets. A front implements it for an
+//! operating system or a network stack, and a layer implements it around another `Net`: TLS is one,
+//! as ESP-IDF's HTTPS server is a set of `open`, `recv`, `send`, `pending` and `close` hooks on its
+//! HTTP server; fault injection in tests is another.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+
+use crate::time::Instant;
+
+/// Connections, by small numbers. Only [`wait`](Net::wait) may block.
+///
+/// # The life of a connection
+///
+/// [`accept`](Net::accept) names it. [`open`](Net::open) is called whenever the connection is
+/// ready, until it answers `Ok`; then [`recv`](Net::recv) and [`send`](Net::send) move bytes.
+/// [`shutdown`](Net::shutdown) may say that no more will be sent. [`close`](Net::close) ends it,
+/// at any point, and frees the number.
+///
+/// # Readiness
+///
+/// Readiness is edge-triggered: `wait` reports a connection once when it becomes readable, writable
+/// or fails, and again only after `recv`, `send` or `open` has answered
+/// [`NetError::WouldBlock`]. A report without a reason is harmless.
+pub trait Net {
+    /// The next connection that waits to be accepted, if there is one.
+    ///
+    /// The engine does not call this while its session table is full, so that connections wait in
+    /// the listener's backlog; it calls it again when there is room, without a new report.
+    fn accept(&mut self) -> Option<NetId>;
+
+    /// Takes the connection through whatever comes before the first byte of HTTP: a TLS handshake.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` while it is under way. Any other error ends the connection.
+    fn open(&mut self, _id: NetId) -> Result<(), NetError> {
+        Ok(())
+    }
+
+    /// Appends received bytes to `rx` and says how many; `Ok(0)` means that the peer has finished
+    /// sending.
+    ///
+    /// At most one read of the socket is made. A plain socket fills the spare capacity of `rx`, of
+    /// which the engine makes sure that there is some; a layer that decodes may go beyond it by what
+    /// that one read held.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing is there.
+    fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError>;
+
+    /// Takes bytes from the front of `tx` and says how many. An empty `tx` only moves on what was
+    /// taken before.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing could be taken (or, for an empty `tx`, moved on).
+    fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError>;
+
+    /// How many received bytes wait inside this layer while the socket may be silent.
+    fn pending(&self, _id: NetId) -> usize {
+        0
+    }
+
+    /// How many bytes `send` has taken that are still inside this layer.
+    fn unsent(&self, _id: NetId) -> usize {
+        0
+    }
+
+    /// Says to the peer that nothing more will be sent, after all that was taken; receiving goes on.
+    fn shutdown(&mut self, id: NetId);
+
+    /// Ends the connection. The number may be given to another one from now on.
+    fn close(&mut self, id: NetId);
+
+    /// Stops taking new connections, for good: the listener is closed.
+    fn stop_listening(&mut self);
+
+    /// Who is at the other end, if that can be told.
+    fn peer_addr(&self, _id: NetId) -> Option<SocketAddr> {
+        None
+    }
+
+    /// The address the peer connected to, if that can be told.
+    fn local_addr(&self, _id: NetId) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Blocks until something is ready, a waker was used, or `until` has come (`None`: for ever; a
+    /// moment in the past: not at all), and appends what is ready to `ready`.
+    fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<NetId>);
+}
+
+/// A connection of a [`Net`]: a small number, like a file descriptor.
+///
+/// Implementors give the lowest number that is free, because the engine keeps a table by it. A
+/// number comes back as soon as its connection was closed; the engine's
+/// [`SessionId`](crate::SessionId) never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetId(pub u32);
+
+impl NetId {
+    /// The number as an index into a table.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Why a [`Net`] did not do what it was asked.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum NetError {
+    /// Not now; `wait` will report the connection when it is worth trying again.
+    WouldBlock,
+    /// The peer is gone: it reset the connection, or broke it off where more was due.
+    Closed,
+    /// The connection can't go on, by its peer's fault or that of the layer which says so.
+    Failed(Box<dyn core::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for NetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WouldBlock => f.write_str("the connection is not ready"),
+            Self::Closed => f.write_str("the peer closed the connection"),
+            Self::Failed(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+impl core::error::Error for NetError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// Received bytes: a [`Net`] appends, the engine consumes from the front.
+#[derive(Debug, Default)]
+pub struct RxBuf {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl RxBuf {
+    /// An empty buffer that owns no memory.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), start: 0 }
+    }
+
+    /// What was received and not yet consumed.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// The same, to be changed in place (WebSocket masks).
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
+    }
+
+    /// How many bytes wait to be consumed.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// Whether there is nothing to consume.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops the first `len` bytes.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    pub fn consume(&mut self, len: usize) {
+        assert!(len <= self.len(), "{len} bytes consumed of {}", self.len());
+        self.start += len;
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Makes room for at least `len` more bytes.
+    pub fn reserve(&mut self, len: usize) {
+        if self.bytes.capacity() - self.bytes.len() < len && self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.reserve_exact(len);
+    }
+
+    /// The storage, for a [`Net`] to append to; what is already in it must stay as it is.
+    pub fn storage(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// How much memory the buffer holds, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+/// Bytes to be sent: the engine and handlers append, a [`Net`] takes from the front.
+#[derive(Debug, Default)]
+pub struct TxBuf {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl TxBuf {
+    /// An empty buffer that owns no memory.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), start: 0 }
+    }
+
+    /// What waits to be sent.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// How many bytes wait to be sent.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// Whether nothing waits to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops the first `len` bytes: they are taken.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    pub fn advance(&mut self, len: usize) {
+        assert!(len <= self.len(), "{len} bytes taken of {}", self.len());
+        self.start += len;
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// The storage, to append to; what is already in it must stay as it is.
+    pub fn storage(&mut self) -> &mut Vec<u8> {
+        if self.start > 0 && self.start >= self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        &mut self.bytes
+    }
+
+    /// How much memory the buffer holds, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}

@@ -1,0 +1,47 @@
+//! A lock for what several threads share: mailboxes and the table of routes.
+//!
+//! Nothing on the path of a request takes one. With `std` it is a mutex; without, a critical
+//! section that the program supplies (crate `critical-section`), which on a single core only holds
+//! off interrupts.
+
+#[cfg(feature = "std")]
+mod imp {
+    use std::sync::{Mutex, PoisonError};
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Lock<T>(Mutex<T>);
+
+    impl<T> Lock<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(Mutex::new(value))
+        }
+
+        /// Runs `work` with the value. `work` must be short and must not call user code.
+        pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+            // What a lock guards here is whole after every statement, so a panic can't tear it.
+            work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+}
+
+#[cfg(not(feature = "std"))]
+mod imp {
+    use core::cell::RefCell;
+    use critical_section::Mutex;
+
+    #[derive(Debug)]
+    pub(crate) struct Lock<T>(Mutex<RefCell<T>>);
+
+    impl<T> Lock<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(Mutex::new(RefCell::new(value)))
+        }
+
+        /// Runs `work` with the value. `work` must be short and must not call user code.
+        pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+            critical_section::with(|section| work(&mut self.0.borrow_ref_mut(section)))
+        }
+    }
+}
+
+pub(crate) use imp::Lock;
