@@ -1,0 +1,378 @@
+//! The body of a request as it arrives: `Content-Length` and chunks (RFC 9112, sections 6 and 7).
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use super::field::{self, FieldLineError};
+use super::head::BodyLen;
+use super::status::Status;
+use super::uri::hex_digit;
+
+#[cfg(test)]
+mod tests;
+
+/// The most bytes of a chunk's first line, size and extensions, without its CRLF. Extensions mean
+/// nothing to anybody; they are skipped, and without a bound they would be a way to send for ever.
+pub const CHUNK_LINE_LEN: usize = 256;
+/// The most bytes of a trailer section.
+pub const TRAILERS_LEN: usize = 1024;
+/// The most fields of a trailer section.
+pub const TRAILER_COUNT: usize = 16;
+
+/// Tells the data of a body from its framing.
+///
+/// It owns nothing but the trailers: data stays in the caller's buffer and is pointed at.
+///
+/// ```text
+/// while !decoder.is_done() {
+///     let Decoded { consumed, data } = decoder.decode(&received)?;
+///     use_up(&received[data]);
+///     received.consume(consumed); // if it is 0, receive more first
+/// }
+/// ```
+#[derive(Debug)]
+pub struct BodyDecoder {
+    state: State,
+    trailers: Trailers,
+}
+
+/// What [`BodyDecoder::decode`] found in its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Bytes of the input that are used up, data and framing.
+    pub consumed: usize,
+    /// Where in the input data stands. Empty when only framing was found.
+    pub data: Range<usize>,
+}
+
+/// ```text
+/// Data ──▶ Done
+///
+/// ChunkSize ──▶ Extension ──▶ SizeLf ──▶ ChunkData ──▶ DataCr ──▶ DataLf
+///     ▲ └──────────────────────▲ │                                   │
+///     │                          └──▶ Trailers ──▶ Done              │
+///     └──────────────────────────────────────────────────────────────┘
+/// ```
+/// Any state may end in `Failed`, which answers its error again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// So many bytes of a body with `Content-Length` are missing.
+    Data(u64),
+    /// In the digits of a chunk size.
+    ChunkSize {
+        size: u64,
+        digits: u8,
+    },
+    /// In the extensions of a chunk; `line_len` counts its first line.
+    Extension {
+        size: u64,
+        line_len: usize,
+        quote: Quote,
+    },
+    /// The LF behind a chunk's first line.
+    SizeLf {
+        size: u64,
+    },
+    /// So many bytes of a chunk are missing.
+    ChunkData(u64),
+    /// The CR behind a chunk's data.
+    DataCr,
+    /// The LF behind a chunk's data.
+    DataLf,
+    /// In the trailer section.
+    Trailers,
+    Done,
+    Failed(BodyError),
+}
+
+/// Where in a quoted string of a chunk extension the decoder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quote {
+    Outside,
+    Inside,
+    Escaped,
+}
+
+/// Trailer lines as they came, each with its CRLF, and how far they are judged.
+#[derive(Debug, Default)]
+struct Trailers {
+    raw: Vec<u8>,
+    line_start: usize,
+    scanned: usize,
+    count: usize,
+}
+
+impl BodyDecoder {
+    /// A decoder for the body that a head announced.
+    pub fn new(len: BodyLen) -> BodyDecoder {
+        let state = match len {
+            BodyLen::None | BodyLen::Length(0) => State::Done,
+            BodyLen::Length(len) => State::Data(len),
+            BodyLen::Chunked => State::ChunkSize { size: 0, digits: 0 },
+        };
+        BodyDecoder {
+            state,
+            trailers: Trailers::default(),
+        }
+    }
+
+    /// Reads on. Call it with what is received and not yet consumed; it takes framing, at most one
+    /// run of data, and the framing behind it, so that the end of the body is known with its last
+    /// byte. Nothing is consumed only if the input is empty or the body is done.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`]. It is final: where the body ends is unknown, and with it where the next request
+    /// starts, so the connection must close. Data that stood before the fault in the same input is
+    /// not delivered.
+    pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, BodyError> {
+        let mut at = self.framing(input, 0)?;
+        let start = at;
+        if let State::Data(left) | State::ChunkData(left) = &mut self.state {
+            // At most the input's length: it fits.
+            let run = (input.len() - at).min(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= run as u64;
+            at += run;
+        }
+        let end = at;
+        match self.state {
+            State::Data(0) => self.state = State::Done,
+            State::ChunkData(0) => {
+                self.state = State::DataCr;
+                at = self.framing(input, at)?;
+            }
+            _ => {}
+        }
+        Ok(Decoded {
+            consumed: at,
+            data: start..end,
+        })
+    }
+
+    /// Whether the body has ended; what follows in the input is the next request.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// How many bytes of data are known to come: of the whole body with `Content-Length`, of the
+    /// current chunk otherwise.
+    pub fn remaining_hint(&self) -> u64 {
+        match self.state {
+            State::Data(left) | State::ChunkData(left) => left,
+            _ => 0,
+        }
+    }
+
+    /// The trailer fields of a chunked body that is done, values without the spaces around them.
+    pub fn trailers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let lines = if self.is_done() {
+            &*self.trailers.raw
+        } else {
+            &[]
+        };
+        // Lines were judged when they came, so this never skips one.
+        lines
+            .split_inclusive(|&byte| byte == b'\n')
+            .filter_map(|line| {
+                let (name, value) = field::split_line(line.strip_suffix(b"\r\n")?).ok()?;
+                Some((core::str::from_utf8(&line[name]).ok()?, &line[value]))
+            })
+    }
+
+    /// Takes framing from `at` on, up to data, the end of the body, or the end of the input; gives
+    /// how far it came.
+    fn framing(&mut self, input: &[u8], mut at: usize) -> Result<usize, BodyError> {
+        while let Some(&byte) = input.get(at) {
+            if matches!(
+                self.state,
+                State::Data(_) | State::ChunkData(_) | State::Done
+            ) {
+                break;
+            }
+            match self.framing_byte(byte) {
+                Ok(state) => self.state = state,
+                Err(error) => {
+                    self.state = State::Failed(error);
+                    return Err(error);
+                }
+            }
+            at += 1;
+        }
+        Ok(at)
+    }
+
+    /// The state machine of chunked framing.
+    fn framing_byte(&mut self, byte: u8) -> Result<State, BodyError> {
+        match (self.state, byte) {
+            (State::ChunkSize { digits: 1.., size }, b'\r') => Ok(State::SizeLf { size }),
+            (
+                State::ChunkSize {
+                    digits: digits @ 1..,
+                    size,
+                },
+                b';',
+            ) => Ok(State::Extension {
+                size,
+                line_len: digits as usize + 1,
+                quote: Quote::Outside,
+            }),
+            (State::ChunkSize { digits, size }, _) => {
+                let digit = hex_digit(byte).ok_or(BodyError::ChunkSize)?;
+                if digits == 16 {
+                    return Err(BodyError::ChunkSize);
+                }
+                Ok(State::ChunkSize {
+                    size: size << 4 | u64::from(digit),
+                    digits: digits + 1,
+                })
+            }
+
+            (
+                State::Extension {
+                    quote: Quote::Outside,
+                    size,
+                    ..
+                },
+                b'\r',
+            ) => Ok(State::SizeLf { size }),
+            (
+                State::Extension {
+                    line_len: CHUNK_LINE_LEN,
+                    ..
+                },
+                _,
+            ) => Err(BodyError::ChunkLineTooLong),
+            (
+                State::Extension {
+                    size,
+                    line_len,
+                    quote,
+                },
+                _,
+            ) => {
+                let quote = match (quote, byte) {
+                    (_, 0..0x20 | 0x7f) if byte != b'\t' => return Err(BodyError::Extension),
+                    (Quote::Outside, b'"') => Quote::Inside,
+                    (Quote::Inside, b'"') | (Quote::Outside, _) => Quote::Outside,
+                    (Quote::Inside, b'\\') => Quote::Escaped,
+                    (Quote::Inside | Quote::Escaped, _) => Quote::Inside,
+                };
+                Ok(State::Extension {
+                    size,
+                    line_len: line_len + 1,
+                    quote,
+                })
+            }
+
+            (State::SizeLf { size: 0 }, b'\n') => Ok(State::Trailers),
+            (State::SizeLf { size }, b'\n') => Ok(State::ChunkData(size)),
+            (State::DataCr, b'\r') => Ok(State::DataLf),
+            (State::DataLf, b'\n') => Ok(State::ChunkSize { size: 0, digits: 0 }),
+            (State::SizeLf { .. } | State::DataCr | State::DataLf, _) => {
+                Err(BodyError::ChunkTerminator)
+            }
+
+            (State::Trailers, _) => self.trailers.push(byte),
+            (state @ (State::Data(_) | State::ChunkData(_) | State::Done), _) => Ok(state),
+            (State::Failed(error), _) => Err(error),
+        }
+    }
+}
+
+impl Trailers {
+    fn push(&mut self, byte: u8) -> Result<State, BodyError> {
+        // The empty line that ends the section counts for nothing.
+        let line_len = self.raw.len() - self.line_start;
+        let is_terminator = line_len < 2 && (byte == b'\r' || byte == b'\n');
+        if self.raw.len() >= TRAILERS_LEN && !is_terminator {
+            return Err(BodyError::TrailersTooLong);
+        }
+        self.raw.push(byte);
+        let line = &self.raw[self.line_start..];
+        let Some(end) = field::line_end(line, &mut self.scanned)? else {
+            return Ok(State::Trailers);
+        };
+        if end == 0 {
+            self.raw.truncate(self.line_start);
+            return Ok(State::Done);
+        }
+        if self.count == TRAILER_COUNT {
+            return Err(BodyError::TooManyTrailers);
+        }
+        let (name, _) = field::split_line(&line[..end])?;
+        if field::is_forbidden_in_trailers(&line[name]) {
+            return Err(BodyError::ForbiddenTrailer);
+        }
+        self.count += 1;
+        self.line_start = self.raw.len();
+        self.scanned = 0;
+        Ok(State::Trailers)
+    }
+}
+
+/// Why a body is refused. The connection closes after the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// A chunk size isn't 1 to 16 hexadecimal digits: no sign, no `0x`, no space, no overflow.
+    ChunkSize,
+    /// A control byte in a chunk extension; a bare CR or LF is one.
+    Extension,
+    /// A chunk's first line is longer than [`CHUNK_LINE_LEN`].
+    ChunkLineTooLong,
+    /// A chunk's line or data isn't followed by CRLF.
+    ChunkTerminator,
+    /// A trailer line breaks the grammar of a field line.
+    TrailerLine(FieldLineError),
+    /// A trailer field that would change framing or routing: `Content-Length`, `Host` and the like.
+    ForbiddenTrailer,
+    /// The trailer section is longer than [`TRAILERS_LEN`].
+    TrailersTooLong,
+    /// The trailer section has more than [`TRAILER_COUNT`] fields.
+    TooManyTrailers,
+}
+
+impl BodyError {
+    /// The status of the answer, if none has been sent.
+    pub const fn status(self) -> Status {
+        match self {
+            Self::TrailersTooLong | Self::TooManyTrailers => {
+                Status::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            _ => Status::BAD_REQUEST,
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::ChunkSize => f.write_str("a chunk size is not 1 to 16 hexadecimal digits"),
+            Self::Extension => f.write_str("a control character in a chunk extension"),
+            Self::ChunkLineTooLong => {
+                write!(
+                    f,
+                    "a chunk's size and extensions are longer than {CHUNK_LINE_LEN} bytes"
+                )
+            }
+            Self::ChunkTerminator => f.write_str("a chunk does not end in CRLF"),
+            Self::TrailerLine(error) => write!(f, "in the trailers: {error}"),
+            Self::ForbiddenTrailer => {
+                f.write_str("a field that decides framing or routing stands in the trailers")
+            }
+            Self::TrailersTooLong => {
+                write!(f, "the trailers are longer than {TRAILERS_LEN} bytes")
+            }
+            Self::TooManyTrailers => write!(f, "there are more than {TRAILER_COUNT} trailers"),
+        }
+    }
+}
+
+impl core::error::Error for BodyError {}
+
+impl From<FieldLineError> for BodyError {
+    fn from(error: FieldLineError) -> BodyError {
+        BodyError::TrailerLine(error)
+    }
+}

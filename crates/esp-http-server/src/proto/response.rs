@@ -1,0 +1,216 @@
+//! Encoding of responses (RFC 9112, sections 4 to 7): every function appends to `out`.
+//!
+//! What user code hands over (a reason, a field) is checked before anything is written: a CR or LF in
+//! it would let whoever chose the text write the rest of the response (CWE-113).
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::field::is_token;
+use super::head::Version;
+use super::status::Status;
+
+/// Status line of an HTTP/1.x response: `HTTP/1.1 404 Not Found`. The version is the server's own,
+/// also towards HTTP/1.0 clients (RFC 9110, section 6.2); those who must see 1.0 can be given it.
+pub fn status_line(out: &mut Vec<u8>, version: Version, status: Status) {
+    // A registered reason breaks no rule.
+    write_status_line(out, version, status, status.reason().as_bytes());
+}
+
+/// As [`status_line`], with a reason of the caller's: `418 I'm a teapot`.
+///
+/// # Errors
+///
+/// [`FieldError::InvalidValue`] when the reason has a control character; nothing is written.
+pub fn status_line_with_reason(
+    out: &mut Vec<u8>,
+    version: Version,
+    status: Status,
+    reason: &str,
+) -> Result<(), FieldError> {
+    if !is_field_value(reason.as_bytes()) {
+        return Err(FieldError::InvalidValue);
+    }
+    write_status_line(out, version, status, reason.as_bytes());
+    Ok(())
+}
+
+/// Why a field or a reason is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FieldError {
+    /// The name is empty or has a character that no field name has.
+    InvalidName,
+    /// The value has a control character other than a tab: CR, LF and NUL among them.
+    InvalidValue,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidName => "the field name is empty or has a character that no name has",
+            Self::InvalidValue => "the field value has a control character",
+        })
+    }
+}
+
+impl core::error::Error for FieldError {}
+
+/// Checks a field as [`field`] does, for callers that keep it for later.
+///
+/// # Errors
+///
+/// [`FieldError`].
+pub fn check_field(name: &str, value: &[u8]) -> Result<(), FieldError> {
+    if !is_token(name.as_bytes()) {
+        return Err(FieldError::InvalidName);
+    }
+    if !is_field_value(value) {
+        return Err(FieldError::InvalidValue);
+    }
+    Ok(())
+}
+
+/// One header or trailer field.
+///
+/// # Errors
+///
+/// [`FieldError`]; nothing is written.
+pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), FieldError> {
+    check_field(name, value)?;
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// `Content-Length`, in bytes.
+pub fn content_length(out: &mut Vec<u8>, len: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    decimal(out, len);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `Transfer-Encoding: chunked`.
+pub fn transfer_encoding_chunked(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+}
+
+/// The empty line behind the last field.
+pub fn end_of_head(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What stands before the data of a chunk; [`chunk_end`] stands behind it. `len`, in bytes, must not
+/// be 0: that is the last chunk.
+pub fn chunk_head(out: &mut Vec<u8>, len: u64) {
+    debug_assert_ne!(len, 0, "an empty chunk ends the body");
+    hexadecimal(out, len);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What stands behind the data of a chunk.
+pub fn chunk_end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The last chunk and the end of the body, without trailers.
+pub fn last_chunk(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n\r\n");
+}
+
+/// A number in decimal digits.
+pub fn decimal(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// A number in lower-case hexadecimal digits.
+pub fn hexadecimal(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; 16];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b"0123456789abcdef"[(value & 0xf) as usize];
+        value >>= 4;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// An IMF-fixdate (RFC 9110, section 5.6.7), the value of `Date`: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// `unix_seconds` since 1970 UTC; the form has four digits for the year, so times behind the end of
+/// 9999 are that end.
+pub fn date(unix_seconds: u64) -> [u8; 29] {
+    const END_OF_9999: u64 = 253_402_300_799;
+    const WEEKDAYS: &[u8] = b"ThuFriSatSunMonTueWed";
+    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let seconds = unix_seconds.min(END_OF_9999);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil_date(days);
+
+    let mut text = *b"Www, 00 Mmm 0000 00:00:00 GMT";
+    let weekday = (days % 7) as usize * 3;
+    text[..3].copy_from_slice(&WEEKDAYS[weekday..weekday + 3]);
+    two_digits(&mut text[5..7], day);
+    let month = month as usize * 3;
+    text[8..11].copy_from_slice(&MONTHS[month..month + 3]);
+    two_digits(&mut text[12..14], year / 100);
+    two_digits(&mut text[14..16], year % 100);
+    two_digits(&mut text[17..19], second / 3600);
+    two_digits(&mut text[20..22], second / 60 % 60);
+    two_digits(&mut text[23..25], second % 60);
+    text
+}
+
+/// Year, month from 0, and day from 1, of the Gregorian calendar.
+fn civil_date(days_since_1970: u64) -> (u64, u64, u64) {
+    // Counted in years that begin in March, the leap day is the last day of its year, and months
+    // follow the pattern 31 30 31 30 31 of 153 days. 719,468 days lie between 1 March 0 and 1970.
+    let days = days_since_1970 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12;
+    let year = era * 400 + year_of_era + u64::from(month < 2);
+    (year, month, day)
+}
+
+fn two_digits(out: &mut [u8], value: u64) {
+    out[0] = b'0' + (value / 10) as u8;
+    out[1] = b'0' + (value % 10) as u8;
+}
+
+fn write_status_line(out: &mut Vec<u8>, version: Version, status: Status, reason: &[u8]) {
+    out.extend_from_slice(match version {
+        Version::Http10 => b"HTTP/1.0 ",
+        Version::Http11 => b"HTTP/1.1 ",
+    });
+    decimal(out, status.code().into());
+    // The space stands even before an empty reason.
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn is_field_value(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
+}
