@@ -13,11 +13,15 @@
 //! | [`method`], [`status`] | the names | 9110 §9, §15 |
 //! | [`field`] | what heads and trailers have in common: one field line | 9110 §5 |
 //! | [`uri`] | request target, percent-encoding, query, URI templates | 3986 |
+//! | [`cookie`] | the `Cookie` field | 6265 |
+//! | [`ws`] | WebSocket: frames, handshake, messages | 6455 |
 
 pub mod body;
+pub mod cookie;
 pub mod field;
 pub mod head;
 pub mod method;
 pub mod response;
 pub mod status;
 pub mod uri;
+pub mod ws;
