@@ -1,0 +1,339 @@
+//! One TLS session of the server's side, between the socket's bytes and the application's.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::backend::{Connection, Fault};
+use crate::config::TlsConfig;
+use crate::error::{Stage, TlsError, TlsErrorKind, esp_code};
+
+/// Bytes of a record's header: type, version, length (RFC 8446, section 5.1).
+const HEADER_LEN: usize = 5;
+/// A record's header, its largest payload and what encryption may add to it (RFC 5246, 6.2.3).
+const MAX_RECORD_LEN: usize = HEADER_LEN + 16_384 + 2_048;
+/// A handshake message may be cut into any number of records, each as small as a byte, and nothing
+/// but the caller's patience would limit how much of them has to be held.
+const MAX_HANDSHAKE_LEN: usize = 64 * 1024;
+
+/// A server's side of one TLS connection: ciphertext in, plaintext out, and back.
+///
+/// Create it when the first byte of a connection is readable; until then a connection needs none.
+/// Its methods are of three kinds:
+///
+/// - Bytes: [`recv`](Self::recv) for whatever the socket delivered, [`send`](Self::send) for what the
+///   application says, [`close`](Self::close) at the end. All of them append to `out`, which must go
+///   to the socket in that order, whether the call succeeded or not: an error's alert is in there.
+/// - State: [`is_handshaking`](Self::is_handshaking), [`peer_has_closed`](Self::peer_has_closed),
+///   [`needed_len`](Self::needed_len).
+/// - What the handshake agreed on: [`version`](Self::version), [`cipher_suite`](Self::cipher_suite),
+///   [`alpn_protocol`](Self::alpn_protocol), [`server_name`](Self::server_name),
+///   [`peer_certificates`](Self::peer_certificates), [`is_resumed`](Self::is_resumed).
+///
+/// An idle session holds no buffer: only an incomplete record is kept, until its rest arrives.
+pub struct TlsSession {
+    connection: Box<Connection>,
+    /// Bytes received and not consumed, exactly as the backend left them: part of a record, or of a
+    /// handshake message that spans records, in which case they are decrypted already.
+    leftover: Vec<u8>,
+    failure: Option<Box<TlsError>>,
+    is_closed: bool,
+}
+
+impl TlsSession {
+    /// A session in its first state, waiting for a ClientHello.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsErrorKind::Internal`] only; whatever can be wrong with the configuration was reported
+    /// when it was built.
+    pub fn new(config: &TlsConfig) -> Result<TlsSession, TlsError> {
+        let connection = Connection::new(config.server()).map_err(|kind| TlsError {
+            kind,
+            stage: Stage::Handshake,
+            alert: None,
+            esp_code: esp_code::SSL_SETUP_FAILED,
+        })?;
+        Ok(Self {
+            connection: Box::new(connection),
+            leftover: Vec::new(),
+            failure: None,
+            is_closed: false,
+        })
+    }
+
+    /// Takes bytes from the socket, any number, cut anywhere.
+    ///
+    /// Appends what the application is to read to `plain`, and what the peer is to get (handshake,
+    /// alerts) to `out`. `input` is scratch afterwards: complete records are decrypted in place, and
+    /// of an incomplete one a copy is kept. Bytes after the peer's close_notify are dropped.
+    ///
+    /// # Errors
+    ///
+    /// Any but the caller's. The session is over then: send `out`, close the socket. `plain` may
+    /// have received good data before the error.
+    pub fn recv(
+        &mut self,
+        input: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TlsError> {
+        self.check_alive()?;
+        let stage = self.stage();
+        self.recv_all(input, plain, out)
+            .map_err(|fault| self.fail(fault, stage, Direction::Recv))
+    }
+
+    /// Encrypts `plain` and appends the records, each as full as they get (16 KiB), to `out`.
+    ///
+    /// What is sent together should be passed together: a head and its body in one slice are one
+    /// record. An empty slice sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsErrorKind::Handshaking`] and [`TlsErrorKind::Closed`] if it isn't the time to send, which
+    /// leave the session as it is; or the error that ended the session.
+    pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.check_alive()?;
+        if self.is_closed {
+            return Err(self.misuse(TlsErrorKind::Closed));
+        }
+        if self.is_handshaking() {
+            return Err(self.misuse(TlsErrorKind::Handshaking));
+        }
+        if plain.is_empty() {
+            return Ok(());
+        }
+        match self.connection.encrypt(&mut self.leftover, plain, out) {
+            Ok(consumed) => {
+                self.discard(consumed);
+                Ok(())
+            }
+            Err(fault) => Err(self.fail(fault, Stage::Connected, Direction::Send)),
+        }
+    }
+
+    /// Ends our direction with a close_notify alert (RFC 8446, section 6.1), appended to `out`.
+    ///
+    /// Only the first call does so, and none before the handshake is complete or after a failure.
+    /// Receiving goes on: the peer may still be sending.
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        if self.is_closed || self.failure.is_some() {
+            return;
+        }
+        self.is_closed = true;
+        if self.is_handshaking() {
+            return;
+        }
+        match self.connection.close_notify(&mut self.leftover, out) {
+            Ok(consumed) => self.discard(consumed),
+            // Later calls return it.
+            Err(fault) => drop(self.fail(fault, Stage::Connected, Direction::Send)),
+        }
+    }
+
+    /// Whether the handshake is still going on. Data can be sent from the call of
+    /// [`recv`](Self::recv) on that ended it.
+    pub fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// Whether the peer sent its close_notify: `plain` has got all there was, and an end of the
+    /// TCP stream from now on is no truncation.
+    pub fn peer_has_closed(&self) -> bool {
+        self.connection.peer_has_closed()
+    }
+
+    /// How many more bytes complete the record that has begun to arrive; 0 when none has.
+    ///
+    /// A hint for the size of the next read, and the sign that the peer owes us something. While
+    /// less than a header is there it counts to the end of the header.
+    pub fn needed_len(&self) -> usize {
+        match self.leftover[..] {
+            [] => 0,
+            [_, _, _, high, low, ..] => {
+                let record_len = HEADER_LEN + usize::from(u16::from_be_bytes([high, low]));
+                record_len.saturating_sub(self.leftover.len())
+            }
+            _ => HEADER_LEN - self.leftover.len(),
+        }
+    }
+
+    /// The application protocol agreed on (ALPN), if one was.
+    pub fn alpn_protocol(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
+    }
+
+    /// The host name that the client asked for (SNI, RFC 6066 section 3), in lower case.
+    pub fn server_name(&self) -> Option<&str> {
+        self.connection.server_name()
+    }
+
+    /// The TLS version, once it is agreed on.
+    pub fn version(&self) -> Option<TlsVersion> {
+        self.connection.version()
+    }
+
+    /// The cipher suite, once it is agreed on.
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.connection.cipher_suite()
+    }
+
+    /// The client's certificates as DER, its own first; none if it presented none. They are
+    /// verified once [`is_handshaking`](Self::is_handshaking) is false.
+    pub fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.connection.peer_certificates()
+    }
+
+    /// Whether the handshake was shortened by a session ticket.
+    pub fn is_resumed(&self) -> bool {
+        self.connection.is_resumed()
+    }
+
+    /// Completes what is left over first, then decrypts the rest of `input` where it lies.
+    fn recv_all(
+        &mut self,
+        mut input: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        while !self.leftover.is_empty() && !input.is_empty() {
+            // Not more than completes the record, so that the next ones need no copy. A complete
+            // record is left only as part of a message: what follows must then join it.
+            let take = match self.needed_len() {
+                0 => input.len(),
+                needed_len => needed_len.min(input.len()),
+            };
+            let (head, rest) = input.split_at_mut(take);
+            input = rest;
+            self.leftover.extend_from_slice(head);
+            let consumed = self.connection.process(&mut self.leftover, plain, out)?;
+            self.discard(consumed);
+        }
+        if !input.is_empty() {
+            let consumed = self.connection.process(input, plain, out)?;
+            self.leftover.extend_from_slice(&input[consumed..]);
+        }
+        if self.peer_has_closed() {
+            self.discard(self.leftover.len());
+        }
+        self.check_leftover()
+    }
+
+    fn check_leftover(&self) -> Result<(), Fault> {
+        let limit_len = match self.stage() {
+            Stage::Handshake => MAX_HANDSHAKE_LEN,
+            Stage::Connected => MAX_RECORD_LEN,
+        };
+        match self.leftover.len() {
+            held_len if held_len > limit_len => Err(TlsErrorKind::TooMuchUnfinished {
+                held_len,
+                limit_len,
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Drops bytes from the front, and the buffer with the last of them.
+    fn discard(&mut self, len: usize) {
+        if len == self.leftover.len() {
+            self.leftover = Vec::new();
+        } else {
+            self.leftover.drain(..len);
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        if self.is_handshaking() {
+            Stage::Handshake
+        } else {
+            Stage::Connected
+        }
+    }
+
+    fn check_alive(&self) -> Result<(), TlsError> {
+        match &self.failure {
+            Some(error) => Err(TlsError::clone(error)),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&mut self, fault: Fault, stage: Stage, direction: Direction) -> TlsError {
+        let esp_code = match (stage, direction) {
+            (Stage::Handshake, _) => esp_code::SSL_HANDSHAKE_FAILED,
+            (Stage::Connected, Direction::Recv) => esp_code::SSL_READ_FAILED,
+            (Stage::Connected, Direction::Send) => esp_code::SSL_WRITE_FAILED,
+        };
+        let error = TlsError {
+            kind: fault.kind,
+            stage,
+            alert: fault.alert,
+            esp_code,
+        };
+        self.failure = Some(Box::new(error.clone()));
+        self.leftover = Vec::new();
+        error
+    }
+
+    fn misuse(&self, kind: TlsErrorKind) -> TlsError {
+        let esp_code = esp_code::SSL_WRITE_FAILED;
+        TlsError {
+            kind,
+            stage: self.stage(),
+            alert: None,
+            esp_code,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Recv,
+    Send,
+}
+
+impl fmt::Debug for TlsSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsSession")
+            .field("stage", &self.stage())
+            .field("version", &self.version())
+            .field("leftover_len", &self.leftover.len())
+            .field("failure", &self.failure)
+            .field("is_closed", &self.is_closed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The TLS version of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsVersion::Tls12 => "TLS 1.2",
+            TlsVersion::Tls13 => "TLS 1.3",
+        })
+    }
+}
+
+/// A cipher suite as IANA registered it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CipherSuite {
+    /// Its number, such as 0x1301.
+    pub id: u16,
+    /// Its name, such as `TLS_AES_128_GCM_SHA256`.
+    pub name: &'static str,
+}
+
+impl fmt::Display for CipherSuite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}

@@ -1,0 +1,118 @@
+//! As much of X.509 as a server must know about a certificate before it serves it: its dates and
+//! its public key (RFC 5280, section 4.1). Everything else is the client's to judge.
+
+use core::time::Duration;
+
+use der::asn1::{AnyRef, BitStringRef, GeneralizedTime, UtcTime};
+use der::{Decode, Reader, SliceReader, Tag, Tagged};
+
+/// What a certificate says about its validity and its key.
+pub(crate) struct Certificate<'a> {
+    /// First second of its validity, since 1970 (UTC).
+    pub(crate) not_before: Duration,
+    /// Last second of its validity, since 1970 (UTC).
+    pub(crate) not_after: Duration,
+    /// `subjectPublicKey` without its algorithm.
+    pub(crate) public_key: &'a [u8],
+}
+
+impl<'a> Certificate<'a> {
+    /// Walks a DER certificate. Fields that aren't needed are stepped over, not judged.
+    pub(crate) fn parse(der: &'a [u8]) -> der::Result<Self> {
+        let mut reader = SliceReader::new(der)?;
+        let certificate = reader.sequence(|certificate| {
+            let tbs_certificate = certificate.sequence(Self::parse_tbs)?;
+            skip(certificate)?; // signatureAlgorithm
+            BitStringRef::decode(certificate)?;
+            der::Result::Ok(tbs_certificate)
+        })?;
+        reader.finish()?;
+        Ok(certificate)
+    }
+
+    fn parse_tbs(tbs: &mut SliceReader<'a>) -> der::Result<Self> {
+        if Tag::peek(tbs)?.is_context_specific() {
+            skip(tbs)?; // version
+        }
+        skip(tbs)?; // serialNumber
+        skip(tbs)?; // signature
+        skip(tbs)?; // issuer
+        let (not_before, not_after) =
+            tbs.sequence(|validity| der::Result::Ok((time(validity)?, time(validity)?)))?;
+        skip(tbs)?; // subject
+        let public_key = tbs.sequence(|info| {
+            skip(info)?; // algorithm
+            der::Result::Ok(BitStringRef::decode(info)?.raw_bytes())
+        })?;
+        while !tbs.is_finished() {
+            skip(tbs)?; // extensions
+        }
+        Ok(Self {
+            not_before,
+            not_after,
+            public_key,
+        })
+    }
+}
+
+/// What a DER structure looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DerKind {
+    /// A certificate, or something else that is signed.
+    Certificate,
+    /// A private key in the clear: PKCS #8, PKCS #1 or SEC 1.
+    PrivateKey,
+    /// A private key under a password: PKCS #8 `EncryptedPrivateKeyInfo`.
+    EncryptedKey,
+    /// None of these.
+    Unknown,
+}
+
+impl DerKind {
+    /// Tells certificates and keys apart by the types of their first two fields.
+    pub(crate) fn of(der: &[u8]) -> DerKind {
+        let fields = SliceReader::new(der).and_then(|mut reader| {
+            reader.sequence(|outer| {
+                let first = AnyRef::decode(outer)?.tag();
+                let second = AnyRef::decode(outer)?.tag();
+                while !outer.is_finished() {
+                    AnyRef::decode(outer)?;
+                }
+                der::Result::Ok((first, second))
+            })
+        });
+        match fields {
+            Ok((Tag::Sequence, Tag::Sequence)) => DerKind::Certificate,
+            Ok((Tag::Sequence, Tag::OctetString)) => DerKind::EncryptedKey,
+            Ok((Tag::Integer, _)) => DerKind::PrivateKey,
+            _ => DerKind::Unknown,
+        }
+    }
+}
+
+/// Splits concatenated DER structures.
+pub(crate) fn split(der: &[u8]) -> impl Iterator<Item = der::Result<&[u8]>> {
+    let mut reader = SliceReader::new(der);
+    core::iter::from_fn(move || match &mut reader {
+        Ok(rest) if rest.is_finished() => None,
+        Ok(rest) => {
+            let next = rest.tlv_bytes();
+            if let Err(error) = &next {
+                reader = Err(error.clone());
+            }
+            Some(next)
+        }
+        Err(_) => None,
+    })
+}
+
+fn skip(reader: &mut SliceReader<'_>) -> der::Result<()> {
+    AnyRef::decode(reader).map(|_| ())
+}
+
+fn time(validity: &mut SliceReader<'_>) -> der::Result<Duration> {
+    match Tag::peek(validity)? {
+        Tag::UtcTime => Ok(UtcTime::decode(validity)?.to_unix_duration()),
+        _ => Ok(GeneralizedTime::decode(validity)?.to_unix_duration()),
+    }
+}
