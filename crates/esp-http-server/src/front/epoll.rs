@@ -1,0 +1,458 @@
+//! [`EpollNet`]: sockets by Linux's epoll, for one worker.
+
+use core::cmp::Reverse;
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::BinaryHeap;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags};
+
+use super::clock::Clock;
+use super::listen::Listener;
+use super::wake::{Sleep, Sleeper, Waker};
+use crate::net::{Net, NetError, NetId, RxBuf, TxBuf};
+use crate::time::Instant;
+
+/// The [`Net`] of one worker: one epoll instance, one listener, and the connections it accepted.
+///
+/// A small request on a connection that stays open costs one recv, one send, and its share of an
+/// epoll_wait. Each socket is registered once, for edges in both directions; what the edges said is
+/// remembered with it, so that a call which could only answer "not now" is never made.
+///
+/// It moves into the thread of its worker; a [`Waker`] made before ends its waits from outside.
+pub struct EpollNet {
+    epoll: OwnedFd,
+    listener: Option<Listener>,
+    backlog: Backlog,
+    /// Whether running out of file descriptors or memory was logged; said once per shortage.
+    short: bool,
+    sockets: Sockets,
+    sleeper: Sleeper,
+    clock: Clock,
+}
+
+/// What is known about the connections that wait to be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backlog {
+    Empty,
+    /// There are some, or were when last heard of. Stays so while the engine does not ask, as no
+    /// second edge would tell.
+    Waiting,
+    /// There are some, but nothing to hold another one with until a socket is closed. Other parts of
+    /// the program may give something back, unseen, so the moment also comes by itself.
+    Unaffordable {
+        until: Instant,
+    },
+}
+
+/// The events of the kernel carry a [`NetId`] or one of these.
+const LISTENER: u64 = u64::MAX;
+const WAKER: u64 = u64::MAX - 1;
+
+/// How many events one wait takes from the kernel at most; 12 bytes of stack each.
+const EVENTS_LEN: usize = 256;
+/// How long a shortage of file descriptors or memory keeps the listener from being tried again.
+const SHORTAGE: Duration = Duration::from_millis(100);
+/// The longest sleep asked of the kernel. epoll counts milliseconds in an `int`, and waking once a
+/// day for nothing hurts nobody.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
+/// Room made for a read if there is none, in bytes. A read of no bytes looks like the peer's end.
+const LEAST_READ: usize = 1024;
+
+impl EpollNet {
+    /// Takes the connections of `listener`. `clock` is the one by which the engine is told the time.
+    ///
+    /// # Errors
+    ///
+    /// If the process or the system has no file descriptors or memory left for it.
+    pub fn new(listener: Listener, clock: Clock) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let sleeper = Sleeper::new()?;
+        let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(
+            &epoll,
+            sleeper.as_fd(),
+            epoll::EventData::new_u64(WAKER),
+            edge,
+        )?;
+        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), edge)?;
+        Ok(Self {
+            epoll,
+            listener: Some(listener),
+            backlog: Backlog::Empty,
+            short: false,
+            sockets: Sockets::default(),
+            sleeper,
+            clock,
+        })
+    }
+
+    /// What ends this net's [`wait`](Net::wait) from another thread.
+    pub fn waker(&self) -> Waker {
+        self.sleeper.waker()
+    }
+
+    /// Makes an accepted connection one of ours.
+    fn adopt(&mut self, fd: OwnedFd, peer: Option<SocketAddrAny>) -> Result<NetId, Errno> {
+        let id = self.sockets.lowest_free();
+        let interest = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
+        epoll::add(
+            &self.epoll,
+            &fd,
+            epoll::EventData::new_u64(u64::from(id.0)),
+            interest,
+        )?;
+        // A registration reports at once what is there, so a read is not tried before: it would be
+        // wasted whenever the client's first bytes are still on their way.
+        let ready = epoll::EventFlags::OUT;
+        let peer = peer
+            .and_then(|peer| SocketAddr::try_from(peer).ok())
+            .map(unmapped);
+        self.sockets.insert(id, Socket { fd, ready, peer });
+        Ok(id)
+    }
+
+    /// Leaves connections in the backlog while there is nothing to hold them with. Trying again at
+    /// once would fail again, and a worker that spins serves nobody.
+    fn pause_accepting(&mut self, error: Errno) {
+        if !self.short {
+            log::warn!(
+                "connections have to wait, {} are open: {}; file descriptors are limited by \
+                 `ulimit -n` and fs.file-max",
+                self.sockets.len(),
+                io::Error::from(error),
+            );
+        }
+        self.short = true;
+        self.backlog = Backlog::Unaffordable {
+            until: self.clock.now() + SHORTAGE,
+        };
+    }
+
+    /// For how long the kernel may let us sleep; `None`: until something happens.
+    fn sleep_len(&mut self, until: Option<Instant>) -> Option<Duration> {
+        if self.sleeper.fall_asleep() == Sleep::None {
+            return Some(Duration::ZERO);
+        }
+        let until = match self.backlog {
+            Backlog::Unaffordable { until: retry } => Some(until.map_or(retry, |u| u.min(retry))),
+            _ => until,
+        }?;
+        Some(until.saturating_since(self.clock.now()).min(LONGEST_SLEEP))
+    }
+
+    /// Takes note of what the kernel reported. Says whether any of it is new to the engine.
+    fn note_events(&mut self, events: &[epoll::Event], ready: &mut Vec<NetId>) -> bool {
+        let mut news = false;
+        for event in events {
+            match event.data.u64() {
+                WAKER => {}
+                LISTENER => {
+                    if self.backlog == Backlog::Empty {
+                        self.backlog = Backlog::Waiting;
+                    }
+                    news = true;
+                }
+                number => {
+                    let id = NetId(number as u32);
+                    if self.sockets.note(id, event.flags) {
+                        ready.push(id);
+                        news = true;
+                    }
+                }
+            }
+        }
+        news
+    }
+}
+
+impl Net for EpollNet {
+    fn accept(&mut self) -> Option<NetId> {
+        while self.backlog == Backlog::Waiting {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let accepted = net::acceptfrom_with(self.listener.as_ref()?, flags);
+            match accepted.and_then(|(fd, peer)| self.adopt(fd, peer)) {
+                Ok(id) => return Some(id),
+                Err(Errno::WOULDBLOCK) => {
+                    self.backlog = Backlog::Empty;
+                    self.short = false;
+                }
+                Err(error) if is_of_one_connection(error) => {}
+                Err(error) => self.pause_accepting(error),
+            }
+        }
+        None
+    }
+
+    fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError> {
+        let socket = self.sockets.of(id);
+        if !socket.ready.contains(epoll::EventFlags::IN) {
+            return Err(NetError::WouldBlock);
+        }
+        if rx.storage().spare_capacity_mut().is_empty() {
+            rx.reserve(LEAST_READ);
+        }
+        let storage = rx.storage();
+        let room = storage.spare_capacity_mut().len();
+        match retry(|| net::recv(&socket.fd, spare_capacity(storage), RecvFlags::empty())) {
+            Ok((len, _)) => {
+                // The socket is empty, and the next byte will be an edge. Not so if the peer is
+                // done: its end lies behind these bytes, and was reported already.
+                if len < room && !socket.ready.intersects(ENDED) {
+                    socket.ready.remove(epoll::EventFlags::IN);
+                }
+                Ok(len)
+            }
+            Err(error) => Err(socket.blocked_or_dead(error, epoll::EventFlags::IN)),
+        }
+    }
+
+    fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError> {
+        let socket = self.sockets.of(id);
+        if tx.is_empty() {
+            return Ok(0); // Nothing is ever kept here.
+        }
+        if !socket.ready.contains(epoll::EventFlags::OUT) {
+            return Err(NetError::WouldBlock);
+        }
+        match retry(|| net::send(&socket.fd, tx.as_slice(), SendFlags::NOSIGNAL)) {
+            Ok(len) => {
+                if len < tx.len() {
+                    socket.ready.remove(epoll::EventFlags::OUT);
+                }
+                tx.advance(len);
+                Ok(len)
+            }
+            Err(error) => Err(socket.blocked_or_dead(error, epoll::EventFlags::OUT)),
+        }
+    }
+
+    fn shutdown(&mut self, id: NetId) {
+        // Fails only if the connection is gone already, which recv and send will tell.
+        let _ = net::shutdown(&self.sockets.of(id).fd, Shutdown::Write);
+    }
+
+    fn close(&mut self, id: NetId) {
+        // Closing the descriptor also ends its registration.
+        self.sockets.remove(id);
+        if let Backlog::Unaffordable { .. } = self.backlog {
+            self.backlog = Backlog::Waiting;
+        }
+    }
+
+    fn stop_listening(&mut self) {
+        self.listener = None;
+        self.backlog = Backlog::Empty;
+    }
+
+    fn peer_addr(&self, id: NetId) -> Option<SocketAddr> {
+        self.sockets.get(id)?.peer
+    }
+
+    fn local_addr(&self, id: NetId) -> Option<SocketAddr> {
+        let addr = net::getsockname(&self.sockets.get(id)?.fd).ok()?;
+        SocketAddr::try_from(addr).ok().map(unmapped)
+    }
+
+    fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<NetId>) {
+        let mut events = [const { MaybeUninit::uninit() }; EVENTS_LEN];
+        loop {
+            let timeout = self.sleep_len(until).map(timespec);
+            let outcome = epoll::wait(&self.epoll, &mut events, timeout.as_ref());
+            let woken = self.sleeper.rise();
+            let events: &[epoll::Event] = match outcome {
+                Ok((events, _)) => events,
+                Err(Errno::INTR) if woken => return,
+                Err(Errno::INTR) => continue,
+                // Only wrong arguments are left, and they are all ours.
+                Err(error) => panic!("epoll_wait: {error}"),
+            };
+            let timed_out = events.is_empty();
+            let news = self.note_events(events, ready);
+            if let Backlog::Unaffordable { until } = self.backlog
+                && until <= self.clock.now()
+            {
+                self.backlog = Backlog::Waiting;
+            }
+            if news || woken || timed_out {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for EpollNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EpollNet")
+            .field("listener", &self.listener)
+            .field("backlog", &self.backlog)
+            .field("open", &self.sockets.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The connections by their numbers.
+#[derive(Debug, Default)]
+struct Sockets {
+    slots: Vec<Option<Socket>>,
+    free: BinaryHeap<Reverse<u32>>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    fd: OwnedFd,
+    /// What was reported and has not been used up since: IN and OUT say that a call may succeed,
+    /// [`ENDED`] stays.
+    ready: epoll::EventFlags,
+    peer: Option<SocketAddr>,
+}
+
+/// The peer is done sending, or the connection is over; whatever still comes is there already.
+const ENDED: epoll::EventFlags = epoll::EventFlags::RDHUP
+    .union(epoll::EventFlags::HUP)
+    .union(epoll::EventFlags::ERR);
+
+impl Sockets {
+    fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// The number that the next [`insert`](Self::insert) must use.
+    fn lowest_free(&self) -> NetId {
+        let next = self.slots.len() as u32; // Bounded by the number of file descriptors.
+        NetId(self.free.peek().map_or(next, |lowest| lowest.0))
+    }
+
+    fn insert(&mut self, id: NetId, socket: Socket) {
+        match self.free.pop() {
+            Some(Reverse(lowest)) => {
+                debug_assert_eq!(lowest, id.0);
+                self.slots[id.index()] = Some(socket);
+            }
+            None => self.slots.push(Some(socket)),
+        }
+    }
+
+    fn remove(&mut self, id: NetId) {
+        let socket = self.slots.get_mut(id.index()).and_then(Option::take);
+        assert!(
+            socket.is_some(),
+            "connection {} is closed, but was not open",
+            id.0
+        );
+        self.free.push(Reverse(id.0));
+    }
+
+    fn get(&self, id: NetId) -> Option<&Socket> {
+        self.slots.get(id.index())?.as_ref()
+    }
+
+    /// # Panics
+    ///
+    /// If `id` is not open: then the engine confuses connections, which nothing may paper over.
+    fn of(&mut self, id: NetId) -> &mut Socket {
+        match self.slots.get_mut(id.index()) {
+            Some(Some(socket)) => socket,
+            _ => panic!("connection {} is used, but is not open", id.0),
+        }
+    }
+
+    /// Adds what the kernel reported about a socket. Says whether any of it is new.
+    ///
+    /// A socket that was closed while a forked child still held it may be reported under a number
+    /// that has another owner by now. To that one it is a report without a reason.
+    fn note(&mut self, id: NetId, mut flags: epoll::EventFlags) -> bool {
+        let Some(Some(socket)) = self.slots.get_mut(id.index()) else {
+            return false;
+        };
+        if flags.intersects(ENDED) {
+            flags |= epoll::EventFlags::IN; // There is an end, or an error, to be received.
+        }
+        if flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
+            flags |= epoll::EventFlags::OUT;
+        }
+        let news = !socket.ready.contains(flags);
+        socket.ready |= flags;
+        news
+    }
+}
+
+impl Socket {
+    fn blocked_or_dead(&mut self, error: Errno, direction: epoll::EventFlags) -> NetError {
+        match error {
+            Errno::WOULDBLOCK => {
+                self.ready.remove(direction);
+                NetError::WouldBlock
+            }
+            Errno::CONNRESET
+            | Errno::PIPE
+            | Errno::NOTCONN
+            | Errno::CONNABORTED
+            | Errno::TIMEDOUT
+            | Errno::HOSTUNREACH
+            | Errno::NETUNREACH => NetError::Closed,
+            _ => NetError::Failed(Box::new(io::Error::from(error))),
+        }
+    }
+}
+
+/// Whether accepting failed for the one connection that was next, and the one after it may do
+/// better: Linux hands over network errors that were pending on it (accept(2)).
+fn is_of_one_connection(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::INTR
+            | Errno::CONNABORTED
+            | Errno::PERM
+            | Errno::PROTO
+            | Errno::NOPROTOOPT
+            | Errno::OPNOTSUPP
+            | Errno::NETDOWN
+            | Errno::NETUNREACH
+            | Errno::NONET
+            | Errno::HOSTDOWN
+            | Errno::HOSTUNREACH
+    )
+}
+
+/// Calls again what a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            done => return done,
+        }
+    }
+}
+
+/// An IPv4 client of an IPv6 socket, by the address it would call its own.
+fn unmapped(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::from((v4, v6.port())),
+            None => addr,
+        },
+        SocketAddr::V4(_) => addr,
+    }
+}
+
+/// rustix rounds it up to what the kernel counts in, so that no wait ends before its deadline.
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: duration.as_secs() as i64, // LONGEST_SLEEP fits.
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

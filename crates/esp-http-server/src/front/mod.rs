@@ -1,0 +1,22 @@
+//! Ring 2: what touches the operating system. Sockets, threads' wake-ups, stacks and the clock are
+//! here and nowhere else.
+//!
+//! | file | what |
+//! |---|---|
+//! | `listen` | [`listen`]: one [`Listener`] per worker, all on one port |
+//! | `epoll` | [`EpollNet`], the [`Net`](crate::Net) of one worker |
+//! | `wake` | [`Waker`], which ends a worker's wait from any thread |
+//! | `clock` | [`Clock`], which says what [`Instant`](crate::Instant) it is |
+//! | `stacks` | [`StackPool`], the stacks that handlers run on |
+
+mod clock;
+mod epoll;
+mod listen;
+mod stacks;
+mod wake;
+
+pub use clock::Clock;
+pub use epoll::EpollNet;
+pub use listen::{ListenAddr, ListenError, Listener, listen};
+pub use stacks::StackPool;
+pub use wake::Waker;
