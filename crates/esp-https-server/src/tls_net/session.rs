@@ -1,0 +1,305 @@
+//! One connection's TLS session, and what of its bytes is on the way.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use esp_http_server::{Net, NetError, NetId, RxBuf, TxBuf};
+use esp_tls::{TlsConfig, TlsError, TlsSession};
+
+use super::{HandshakeError, SEND_LEN, failed};
+
+/// The answer to a client that speaks plain HTTP to the TLS port; a person may be reading it.
+const PLAIN_HTTP_REPLY: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain\r\n\
+    Connection: close\r\n\
+    Content-Length: 57\r\n\r\n\
+    This port speaks HTTPS: use https:// instead of http://.\n";
+
+/// A connection from its first byte on.
+pub(super) struct Session {
+    pub(super) tls: TlsSession,
+    pub(super) stage: Stage,
+    /// Plain text that came together with the end of the handshake.
+    pub(super) early: Vec<u8>,
+    /// Ciphertext that the inner net has not taken. Owns no memory while empty.
+    pub(super) unsent: TxBuf,
+    /// `unsent` was not offered to the inner net yet: it waits for the first response, to leave
+    /// in one write with it.
+    pub(super) held: bool,
+    /// `wait` must report the connection although the inner net has no reason to.
+    pub(super) revisit: bool,
+}
+
+/// How far a connection is.
+///
+/// ```text
+/// Handshake ──open──▶ Open ──shutdown──▶ Closing ──unsent is empty──▶ Shut
+///     └─────────────────┴──── an error, truncation ────┴─────▶ Broken
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Handshake,
+    Open,
+    /// close_notify is in `unsent`; the inner net's `shutdown` follows when that has left.
+    Closing,
+    /// Nothing more will be sent; receiving goes on.
+    Shut,
+    /// Neither direction can be used.
+    Broken,
+}
+
+/// How the handshake is getting on.
+#[derive(PartialEq, Eq)]
+pub(super) enum Progress {
+    UnderWay,
+    Done,
+}
+
+impl Session {
+    /// A session for a connection whose first bytes are `received`.
+    pub(super) fn begin(
+        id: NetId,
+        config: &TlsConfig,
+        inner: &mut impl Net,
+        received: &RxBuf,
+    ) -> Result<Box<Self>, NetError> {
+        // Every HTTP method starts with a capital letter, no TLS record does.
+        if received.as_slice()[0].is_ascii_uppercase() {
+            let mut reply = TxBuf::new();
+            reply.storage().extend_from_slice(PLAIN_HTTP_REPLY);
+            inner.send(id, &mut reply).ok();
+            return Err(failed(HandshakeError::PlainHttp));
+        }
+        Ok(Box::new(Self {
+            tls: TlsSession::new(config).map_err(failed)?,
+            stage: Stage::Handshake,
+            early: Vec::new(),
+            unsent: TxBuf::new(),
+            held: false,
+            revisit: false,
+        }))
+    }
+
+    /// Says whether the handshake is done, and if not, whether it may go on: `WouldBlock` if the
+    /// client has to take what the server said so far.
+    pub(super) fn progress(
+        &mut self,
+        id: NetId,
+        inner: &mut impl Net,
+    ) -> Result<Progress, NetError> {
+        match self.stage {
+            Stage::Handshake => {}
+            Stage::Broken => return Err(NetError::Closed),
+            Stage::Open | Stage::Closing | Stage::Shut => return Ok(Progress::Done),
+        }
+        self.revisit = false;
+        self.flush(id, inner)?;
+        if self.unsent.is_empty() {
+            Ok(Progress::UnderWay)
+        } else {
+            Err(NetError::WouldBlock)
+        }
+    }
+
+    /// Takes the handshake one read further.
+    pub(super) fn handshake(
+        &mut self,
+        id: NetId,
+        inner: &mut impl Net,
+        received: &mut RxBuf,
+        produced: &mut TxBuf,
+    ) -> Result<(), NetError> {
+        let outcome = self
+            .tls
+            .recv(received.as_mut_slice(), &mut self.early, produced.storage());
+        self.alert_on_error(id, inner, outcome, produced)?;
+        if !self.tls.is_handshaking() {
+            self.stage = Stage::Open;
+        }
+        if self.early.is_empty() {
+            return self.transmit(id, inner, produced);
+        }
+        // The request is here already: session tickets leave in one write with the response.
+        self.park(produced);
+        self.held = !self.unsent.is_empty();
+        self.revisit = true;
+        Ok(())
+    }
+
+    /// Whether bytes may move: the handshake is done and nothing has failed since.
+    pub(super) fn is_established(&self) -> bool {
+        !matches!(self.stage, Stage::Handshake | Stage::Broken)
+    }
+
+    pub(super) fn wants_revisit(&self) -> bool {
+        self.revisit || self.held
+    }
+
+    /// Last call before a sleep: moves what was held back and says whether the connection must be
+    /// reported.
+    pub(super) fn must_be_reported(&mut self, id: NetId, inner: &mut impl Net) -> bool {
+        // An error has no one to go to here; the report makes the engine call and meet it.
+        let failed = self.held && self.flush(id, inner).is_err();
+        core::mem::take(&mut self.revisit) || failed
+    }
+
+    /// Hands on what came with the end of the handshake, and says how many bytes that was.
+    pub(super) fn deliver_early(&mut self, rx: &mut RxBuf) -> usize {
+        self.revisit = false;
+        let early = core::mem::take(&mut self.early);
+        rx.storage().extend_from_slice(&early);
+        early.len()
+    }
+
+    /// Decrypts what one read gave, and says how many bytes were appended to `rx`.
+    pub(super) fn decrypt(
+        &mut self,
+        id: NetId,
+        inner: &mut impl Net,
+        received: &mut RxBuf,
+        rx: &mut RxBuf,
+        produced: &mut TxBuf,
+    ) -> Result<usize, NetError> {
+        let plain = rx.storage();
+        let before = plain.len();
+        let outcome = self
+            .tls
+            .recv(received.as_mut_slice(), plain, produced.storage());
+        if outcome.is_err() {
+            // The caller is told of no byte, so it must not find any.
+            plain.truncate(before);
+        }
+        let len = plain.len() - before;
+        self.alert_on_error(id, inner, outcome, produced)?;
+        if !produced.is_empty() {
+            self.transmit(id, inner, produced)?;
+        }
+        Ok(len)
+    }
+
+    /// Encrypts the front of `tx` behind what was held back, and says how many bytes that was.
+    pub(super) fn encrypt(
+        &mut self,
+        tx: &mut TxBuf,
+        produced: &mut TxBuf,
+    ) -> Result<usize, NetError> {
+        if self.stage != Stage::Open {
+            return Err(NetError::Closed);
+        }
+        if core::mem::take(&mut self.held) {
+            produced.storage().extend_from_slice(self.unsent.as_slice());
+            self.unsent = TxBuf::new();
+        }
+        let len = tx.len().min(SEND_LEN);
+        match self.tls.send(&tx.as_slice()[..len], produced.storage()) {
+            Ok(()) => {
+                tx.advance(len);
+                Ok(len)
+            }
+            Err(error) => Err(self.break_with(failed(error))),
+        }
+    }
+
+    /// close_notify, and the inner net's `shutdown` as soon as it has left.
+    pub(super) fn shut_down(&mut self, id: NetId, inner: &mut impl Net, produced: &mut TxBuf) {
+        match self.stage {
+            Stage::Open => {
+                self.tls.close(produced.storage());
+                self.stage = Stage::Closing;
+                // Should this fail, the session is broken, and the next call says so.
+                self.transmit(id, inner, produced).ok();
+            }
+            Stage::Handshake | Stage::Broken => inner.shutdown(id),
+            Stage::Closing | Stage::Shut => {}
+        }
+    }
+
+    /// Offers the inner net what is left to say, once: there will be no other occasion.
+    pub(super) fn say_goodbye(
+        mut self: Box<Self>,
+        id: NetId,
+        inner: &mut impl Net,
+        produced: &mut TxBuf,
+    ) {
+        if self.stage == Stage::Open {
+            self.tls.close(produced.storage());
+        }
+        self.park(produced);
+        offer(id, inner, &mut self.unsent).ok();
+    }
+
+    /// After an error of TLS: sends the alert that came of it and breaks the session.
+    fn alert_on_error(
+        &mut self,
+        id: NetId,
+        inner: &mut impl Net,
+        outcome: Result<(), TlsError>,
+        produced: &mut TxBuf,
+    ) -> Result<(), NetError> {
+        let Err(error) = outcome else { return Ok(()) };
+        self.transmit(id, inner, produced).ok();
+        Err(self.break_with(failed(error)))
+    }
+
+    pub(super) fn break_with(&mut self, error: NetError) -> NetError {
+        self.stage = Stage::Broken;
+        error
+    }
+
+    /// Sends what is parked and then what was produced; what the inner net doesn't take is parked.
+    pub(super) fn transmit(
+        &mut self,
+        id: NetId,
+        inner: &mut impl Net,
+        produced: &mut TxBuf,
+    ) -> Result<(), NetError> {
+        if self.unsent.is_empty() {
+            offer(id, inner, produced).map_err(|error| self.break_with(error))?;
+            self.park(produced);
+            self.shut_when_drained(id, inner);
+            return Ok(());
+        }
+        self.park(produced);
+        self.flush(id, inner)
+    }
+
+    /// Sends what is parked, and what was to happen when it has left.
+    pub(super) fn flush(&mut self, id: NetId, inner: &mut impl Net) -> Result<(), NetError> {
+        self.held = false;
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        offer(id, inner, &mut self.unsent).map_err(|error| self.break_with(error))?;
+        if self.unsent.is_empty() {
+            self.unsent = TxBuf::new();
+        }
+        self.shut_when_drained(id, inner);
+        Ok(())
+    }
+
+    fn shut_when_drained(&mut self, id: NetId, inner: &mut impl Net) {
+        if self.stage == Stage::Closing && self.unsent.is_empty() {
+            self.stage = Stage::Shut;
+            inner.shutdown(id);
+        }
+    }
+
+    fn park(&mut self, produced: &mut TxBuf) {
+        if !produced.is_empty() {
+            self.unsent.storage().extend_from_slice(produced.as_slice());
+            produced.advance(produced.len());
+        }
+    }
+}
+
+/// Sends until everything is taken or the inner net says `WouldBlock` and so owes a report.
+fn offer(id: NetId, inner: &mut impl Net, tx: &mut TxBuf) -> Result<(), NetError> {
+    while !tx.is_empty() {
+        match inner.send(id, tx) {
+            Ok(1..) => {}
+            Ok(0) | Err(NetError::WouldBlock) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
