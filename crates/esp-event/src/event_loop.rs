@@ -190,7 +190,7 @@ impl EventLoop {
 
 /// Telling.
 impl EventLoop {
-    /// Queues an event, and never waits.
+    /// Queues an event, and never waits. It allocates as much as the event is large.
     ///
     /// # Errors
     /// [`PostError::Full`] if there is no room, [`PostError::Deleted`]. The event is dropped.
@@ -237,7 +237,7 @@ impl EventLoop {
     /// Dispatches events until the queue is empty or `may_continue`, asked before each event,
     /// says no. Never waits. Returns how many events there were.
     ///
-    /// This is [`run`](Self::run) for those who bring their own clock:
+    /// This is `run` for those who bring their own clock:
     ///
     /// ```
     /// # use esp_event::EventLoop;

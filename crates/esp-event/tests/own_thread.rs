@@ -4,6 +4,7 @@
 mod common;
 
 use std::cell::RefCell;
+use std::panic::panic_any;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -26,9 +27,10 @@ fn handlers_run_in_the_thread_of_the_loop() {
             .unwrap();
     });
 
-    event_loop.post(Lamp(7)).unwrap();
-
-    assert_eq!(from_handler.recv(), Ok((7, Some("lamps".into()))));
+    for number in 0..100 {
+        event_loop.post(Lamp(number)).unwrap();
+        assert_eq!(from_handler.recv(), Ok((number, Some("lamps".into()))));
+    }
 }
 
 #[test]
@@ -109,7 +111,7 @@ fn handler_that_panics_stops_neither_the_others_nor_the_loop() {
 }
 
 #[test]
-fn events_and_handlers_that_panic_when_they_are_freed_stop_nothing() {
+fn events_handlers_and_panics_that_panic_when_they_are_freed_stop_nothing() {
     struct PanicOnDrop;
     impl Drop for PanicOnDrop {
         fn drop(&mut self) {
@@ -118,6 +120,7 @@ fn events_and_handlers_that_panic_when_they_are_freed_stop_nothing() {
     }
     let event_loop = EventLoop::new(4);
     let notes = Notes::default();
+    let _payload = event_loop.on(|_: &Door| panic_any(PanicOnDrop));
     let noted = notes.clone();
     let _doors = event_loop.on_id(OPENED, move |_: &Door| noted.note("heard"));
     let (shelf, owned) = (Arc::new(Mutex::new(None)), PanicOnDrop);
@@ -134,7 +137,7 @@ fn events_and_handlers_that_panic_when_they_are_freed_stop_nothing() {
 
     assert_eq!(event_loop.run_pending(), Ok(2));
     assert_eq!(notes.take(), ["heard"]);
-    assert_eq!(event_loop.statistics().handlers, 1);
+    assert_eq!(event_loop.statistics().handlers, 2);
 }
 
 #[test]

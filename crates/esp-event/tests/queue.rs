@@ -215,6 +215,8 @@ mod with_time {
         let event_loop = EventLoop::new(0);
         let poster = event_loop.clone();
         let poster = thread::spawn(move || poster.post_within(Lamp(1), Duration::MAX));
+        // Time enough for the other thread to be waiting already; right either way.
+        (0..1000).for_each(|_| thread::yield_now());
 
         event_loop.delete();
 

@@ -172,3 +172,33 @@ fn unregistering_from_another_thread_waits_for_the_running_handler() {
     assert_eq!(notes.take(), ["returned", "freed"]);
     event_loop.delete();
 }
+
+#[cfg(feature = "std")]
+#[test]
+fn unregistering_from_another_thread_does_not_wait_for_other_handlers() {
+    use std::sync::mpsc;
+    use std::thread;
+
+    let event_loop = EventLoop::spawn(Default::default()).unwrap();
+    let (entered, has_entered) = mpsc::channel();
+    let watched = event_loop.clone();
+    let first = event_loop.on(move |_: &Door| {
+        entered.send(()).unwrap();
+        while watched.statistics().handlers > 1 {
+            thread::yield_now();
+        }
+    });
+    let (unregistered, first_is_unregistered) = mpsc::channel();
+    let (heard, second_heard) = mpsc::channel();
+    let _second = event_loop.on(move |_: &Door| {
+        first_is_unregistered.recv().unwrap();
+        heard.send(()).unwrap();
+    });
+
+    event_loop.post(Door::Opened).unwrap();
+    has_entered.recv().unwrap();
+    drop(first);
+    unregistered.send(()).unwrap();
+
+    second_heard.recv().unwrap();
+}
