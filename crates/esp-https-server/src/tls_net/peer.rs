@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::OnceLock;
 
-use esp_tls::TlsConfig;
+use esp_tls::{SessionTickets, TlsConfig};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
@@ -24,7 +24,9 @@ fn identity() -> &'static Identity {
         let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
         Identity {
             certificate: made.cert.der().clone(),
-            config: TlsConfig::new(made.cert.pem(), made.signing_key.serialize_pem()).unwrap(),
+            config: TlsConfig::new(made.cert.pem(), made.signing_key.serialize_pem())
+                .and_then(|config| config.session_tickets(SessionTickets::On))
+                .unwrap(),
         }
     })
 }
