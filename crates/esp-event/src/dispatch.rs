@@ -166,7 +166,7 @@ impl Core {
         if must_wait {
             self.wait_until_settled(|state| !state.dispatching);
         }
-        // Deleted by one of its handlers: the event goes on to the others, `finish` does the rest.
+        // Deleted by one of its handlers: the event goes on to the others, `Finish` does the rest.
         if self.state.with(|state| !state.dispatching) {
             self.free_handlers();
         }
