@@ -401,7 +401,7 @@ impl Head {
             None => Ok(Step::Partial),
             Some(b' ') => {
                 if !uri::is_target(&element[..len], self.method) {
-                    return Err(HeadError::Target);
+                    return Err(HeadError::InvalidTarget);
                 }
                 self.target = Span::new(start, len);
                 self.next_element(len + 1);
@@ -410,7 +410,7 @@ impl Head {
             Some(b'#') => Err(HeadError::Fragment),
             // The request line of HTTP/0.9 ends here.
             Some(b'\r' | b'\n') => Err(HeadError::RequestLine),
-            Some(_) => Err(HeadError::Target),
+            Some(_) => Err(HeadError::InvalidTarget),
         }
     }
 
@@ -430,7 +430,7 @@ impl Head {
                 self.version = match (element[5], byte) {
                     (b'1', b'1') => Version::Http11,
                     (b'1', b'0') => Version::Http10,
-                    (major, minor) => return Err(HeadError::Version { major, minor }),
+                    (major, minor) => return Err(HeadError::UnsupportedVersion { major, minor }),
                 };
             }
         }

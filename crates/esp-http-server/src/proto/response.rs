@@ -214,3 +214,152 @@ fn is_field_value(value: &[u8]) -> bool {
         .iter()
         .all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::{String, ToString};
+
+    fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        encode(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_response_head_is_encoded() {
+        let head = encoded(|out| {
+            status_line(out, Version::Http11, Status::NOT_FOUND);
+            field(out, "Content-Type", b"text/plain").unwrap();
+            field(out, "X-Empty", b"").unwrap();
+            content_length(out, 1234567890);
+            end_of_head(out);
+        });
+        assert_eq!(
+            head,
+            "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nX-Empty: \r\n\
+             Content-Length: 1234567890\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_status_line_keeps_its_space_before_an_empty_reason() {
+        let unknown = Status::new(599).unwrap();
+        let line = encoded(|out| status_line(out, Version::Http10, unknown));
+        assert_eq!(line, "HTTP/1.0 599 \r\n");
+    }
+
+    #[test]
+    fn a_reason_can_be_the_callers() {
+        let teapot = Status::new(418).unwrap();
+        let mut out = Vec::new();
+        status_line_with_reason(&mut out, Version::Http11, teapot, "I'm a teapot").unwrap();
+        assert_eq!(out, b"HTTP/1.1 418 I'm a teapot\r\n");
+    }
+
+    #[test]
+    fn nothing_is_injected_into_a_head() {
+        let mut out = Vec::new();
+        for text in [
+            "a\rb",
+            "a\nb",
+            "a\0b",
+            "\r\n",
+            "a\r\nSet-Cookie: x=y",
+            "\u{7f}",
+            "\u{1b}[2J",
+        ] {
+            let value = field(&mut out, "X", text.as_bytes());
+            assert_eq!(value, Err(FieldError::InvalidValue), "{text:?}");
+            assert_eq!(
+                field(&mut out, text, b"v"),
+                Err(FieldError::InvalidName),
+                "{text:?}"
+            );
+            let reason = status_line_with_reason(&mut out, Version::Http11, Status::OK, text);
+            assert_eq!(reason, Err(FieldError::InvalidValue), "{text:?}");
+        }
+        for name in ["", "a b", "a:", "a ", "é", "a\tb", "(a)"] {
+            assert_eq!(
+                field(&mut out, name, b"v"),
+                Err(FieldError::InvalidName),
+                "{name:?}"
+            );
+        }
+        assert_eq!(out, b"", "nothing is written");
+        assert_eq!(
+            field(
+                &mut out,
+                "X-Y_z",
+                "tab\t, caf\u{e9} and \"quotes\"".as_bytes()
+            ),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn chunks_are_encoded() {
+        let body = encoded(|out| {
+            chunk_head(out, 0x1f);
+            out.extend_from_slice(&[b'x'; 0x1f]);
+            chunk_end(out);
+            last_chunk(out);
+        });
+        assert_eq!(body, format!("1f\r\n{}\r\n0\r\n\r\n", "x".repeat(31)));
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_standard_library() {
+        for shift in 0..64 {
+            let power = 1_u64 << shift;
+            for value in [
+                power - 1,
+                power,
+                power / 10 * 10,
+                u64::MAX - power,
+                u64::MAX / power,
+            ] {
+                assert_eq!(encoded(|out| decimal(out, value)), format!("{value}"));
+                assert_eq!(encoded(|out| hexadecimal(out, value)), format!("{value:x}"));
+            }
+        }
+    }
+
+    #[test]
+    fn dates_are_imf_fixdates() {
+        for (seconds, expected) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+            (1_709_164_800, "Thu, 29 Feb 2024 00:00:00 GMT"),
+            (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 GMT"),
+            (2_147_483_648, "Tue, 19 Jan 2038 03:14:08 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(date(seconds).escape_ascii().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_follows_the_day_before() {
+        let (mut year, mut month, mut day) = (1970, 0, 1);
+        for days in 0..146_097 {
+            assert_eq!(civil_date(days), (year, month, day));
+            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let feb = if is_leap { 29 } else { 28 };
+            let len = [31, feb, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month as usize];
+            day += 1;
+            if day > len {
+                (month, day) = (month + 1, 1);
+            }
+            if month == 12 {
+                (year, month) = (year + 1, 0);
+            }
+        }
+    }
+}

@@ -26,9 +26,9 @@ pub enum HeadError {
     Fragment,
     /// The target is in no form that fits the method, has an invalid percent-encoding, an invalid
     /// host, or a character that no URI has.
-    Target,
+    InvalidTarget,
     /// A version that is neither HTTP/1.0 nor HTTP/1.1; the digits as ASCII.
-    Version {
+    UnsupportedVersion {
         /// The digit before the dot.
         major: u8,
         /// The digit behind the dot.
@@ -74,7 +74,9 @@ impl HeadError {
         match self {
             Self::UnknownMethod | Self::UnknownTransferEncoding => Status::NOT_IMPLEMENTED,
             Self::UriTooLong { .. } => Status::URI_TOO_LONG,
-            Self::Version { .. } | Self::Http2Preface => Status::HTTP_VERSION_NOT_SUPPORTED,
+            Self::UnsupportedVersion { .. } | Self::Http2Preface => {
+                Status::HTTP_VERSION_NOT_SUPPORTED
+            }
             Self::HeadTooLong { .. } | Self::TooManyFields { .. } => {
                 Status::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
@@ -100,8 +102,10 @@ impl fmt::Display for HeadError {
             Self::UnknownMethod => f.write_str("the method is not known here"),
             Self::UriTooLong { limit } => write!(f, "the URI is longer than {limit} bytes"),
             Self::Fragment => f.write_str("the request target has a fragment (`#`)"),
-            Self::Target => f.write_str("the request target is not a valid URI for this method"),
-            Self::Version { major, minor } => write!(
+            Self::InvalidTarget => {
+                f.write_str("the request target is not a valid URI for this method")
+            }
+            Self::UnsupportedVersion { major, minor } => write!(
                 f,
                 "HTTP/{}.{} is not supported, HTTP/1.1 and HTTP/1.0 are",
                 char::from(*major),
