@@ -258,7 +258,7 @@ impl<N: Net> Net for TlsNet<N> {
     }
 
     fn close(&mut self, id: NetId) {
-        if let Some(session) = self.sessions.get_mut(id.index()).and_then(Option::take) {
+        if let Some(mut session) = self.sessions.get_mut(id.index()).and_then(Option::take) {
             let (_, produced) = self.scratch.parts();
             session.say_goodbye(id, &mut self.inner, produced);
         }

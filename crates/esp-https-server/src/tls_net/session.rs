@@ -112,18 +112,17 @@ impl Session {
         let outcome = self
             .tls
             .recv(received.as_mut_slice(), &mut self.early, produced.storage());
-        self.alert_on_error(id, inner, outcome, produced)?;
-        if !self.tls.is_handshaking() {
+        if outcome.is_ok() && !self.tls.is_handshaking() {
             self.stage = Stage::Open;
+            if !self.early.is_empty() {
+                // The request is here already: session tickets leave in one write with the response.
+                self.park(produced);
+                self.held = !self.unsent.is_empty();
+                self.revisit = true;
+                return Ok(());
+            }
         }
-        if self.early.is_empty() {
-            return self.transmit(id, inner, produced);
-        }
-        // The request is here already: session tickets leave in one write with the response.
-        self.park(produced);
-        self.held = !self.unsent.is_empty();
-        self.revisit = true;
-        Ok(())
+        self.answer(id, inner, outcome, produced)
     }
 
     /// Whether bytes may move: the handshake is done and nothing has failed since.
@@ -140,7 +139,7 @@ impl Session {
     pub(super) fn must_be_reported(&mut self, id: NetId, inner: &mut impl Net) -> bool {
         // An error has no one to go to here; the report makes the engine call and meet it.
         let failed = self.held && self.flush(id, inner).is_err();
-        core::mem::take(&mut self.revisit) || failed
+        self.revisit || failed
     }
 
     /// Hands on what came with the end of the handshake, and says how many bytes that was.
@@ -165,16 +164,12 @@ impl Session {
         let outcome = self
             .tls
             .recv(received.as_mut_slice(), plain, produced.storage());
+        let outcome = self.answer(id, inner, outcome, produced);
         if outcome.is_err() {
             // The caller is told of no byte, so it must not find any.
             plain.truncate(before);
         }
-        let len = plain.len() - before;
-        self.alert_on_error(id, inner, outcome, produced)?;
-        if !produced.is_empty() {
-            self.transmit(id, inner, produced)?;
-        }
-        Ok(len)
+        outcome.map(|()| plain.len() - before)
     }
 
     /// Encrypts the front of `tx` behind what was held back, and says how many bytes that was.
@@ -215,12 +210,7 @@ impl Session {
     }
 
     /// Offers the inner net what is left to say, once: there will be no other occasion.
-    pub(super) fn say_goodbye(
-        mut self: Box<Self>,
-        id: NetId,
-        inner: &mut impl Net,
-        produced: &mut TxBuf,
-    ) {
+    pub(super) fn say_goodbye(&mut self, id: NetId, inner: &mut impl Net, produced: &mut TxBuf) {
         if self.stage == Stage::Open {
             self.tls.close(produced.storage());
         }
@@ -228,17 +218,23 @@ impl Session {
         offer(id, inner, &mut self.unsent).ok();
     }
 
-    /// After an error of TLS: sends the alert that came of it and breaks the session.
-    fn alert_on_error(
+    /// Sends what receiving produced, be it an error's alert, and breaks the session if it was one.
+    fn answer(
         &mut self,
         id: NetId,
         inner: &mut impl Net,
         outcome: Result<(), TlsError>,
         produced: &mut TxBuf,
     ) -> Result<(), NetError> {
-        let Err(error) = outcome else { return Ok(()) };
-        self.transmit(id, inner, produced).ok();
-        Err(self.break_with(failed(error)))
+        let sent = if produced.is_empty() {
+            Ok(())
+        } else {
+            self.transmit(id, inner, produced)
+        };
+        match outcome {
+            Ok(()) => sent,
+            Err(error) => Err(self.break_with(failed(error))),
+        }
     }
 
     pub(super) fn break_with(&mut self, error: NetError) -> NetError {
@@ -284,11 +280,8 @@ impl Session {
         }
     }
 
-    fn park(&mut self, produced: &mut TxBuf) {
-        if !produced.is_empty() {
-            self.unsent.storage().extend_from_slice(produced.as_slice());
-            produced.advance(produced.len());
-        }
+    fn park(&mut self, produced: &TxBuf) {
+        self.unsent.storage().extend_from_slice(produced.as_slice());
     }
 }
 

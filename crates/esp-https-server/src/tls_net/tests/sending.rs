@@ -70,6 +70,11 @@ fn nothing_more_is_encrypted_while_something_waits() {
     assert_eq!(tx.len(), 19);
     assert_eq!(rig.net.unsent(ID), unsent);
 
+    // What waits got a little further, but nothing of `tx` was taken.
+    rig.wire().window = 12;
+    assert_would_block(rig.net.send(ID, &mut tx));
+    assert_eq!((tx.len(), rig.net.unsent(ID)), (19, unsent - 2));
+
     rig.wire().window = usize::MAX;
     assert_eq!(rig.net.send(ID, &mut tx).unwrap(), 19);
     rig.exchange();
@@ -143,6 +148,21 @@ fn a_shutdown_comes_after_all_that_was_taken() {
     rig.exchange();
     assert_eq!(rig.peer.received, pattern(5000));
     assert!(rig.peer.is_told_end);
+}
+
+#[test]
+fn close_notify_does_not_overtake_what_waits() {
+    for end in [TlsNet::shutdown, TlsNet::close] {
+        let mut rig = Rig::connected(&TLS13);
+        rig.wire().window = 10;
+        rig.send(b"a response");
+        rig.wire().window = usize::MAX;
+        end(&mut rig.net, ID);
+        rig.exchange();
+        assert_eq!(rig.peer.error, None);
+        assert_eq!(rig.peer.received, b"a response");
+        assert!(rig.peer.is_told_end);
+    }
 }
 
 #[test]
