@@ -92,7 +92,6 @@ impl Session {
             Stage::Broken => return Err(NetError::Closed),
             Stage::Open | Stage::Closing | Stage::Shut => return Ok(Progress::Done),
         }
-        self.revisit = false;
         self.flush(id, inner)?;
         if self.unsent.is_empty() {
             Ok(Progress::UnderWay)

@@ -156,6 +156,22 @@ fn a_forged_record_gives_no_byte_of_the_read_it_came_with() {
 }
 
 #[test]
+fn a_forged_record_behind_a_request_in_the_last_flight_fails_the_handshake() {
+    let mut rig = Rig::new(&TLS13);
+    rig.reach_finished();
+    rig.say(b"GET");
+    rig.say(b"forged");
+    *rig.wire().to_server.back_mut().unwrap() ^= 1;
+    failure::<TlsError>(rig.net.open(ID));
+    assert_closed(rig.recv());
+    rig.exchange();
+    assert!(matches!(
+        rig.peer.error,
+        Some(rustls::Error::AlertReceived(_))
+    ));
+}
+
+#[test]
 fn bytes_of_a_connection_that_failed_never_reach_another() {
     let other = NetId(1);
     let mut rig = Rig::connected(&TLS13);

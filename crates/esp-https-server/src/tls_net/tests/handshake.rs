@@ -118,6 +118,28 @@ fn session_tickets_leave_before_the_next_sleep_if_there_is_no_response_yet() {
 }
 
 #[test]
+fn session_tickets_that_found_no_room_hold_up_the_response() {
+    let mut rig = Rig::new(&TLS13);
+    rig.reach_finished();
+    rig.say(b"GE");
+    rig.net.open(ID).unwrap();
+    rig.recv().unwrap();
+    rig.wire().window = 10;
+    rig.net.wait(None, &mut Vec::new());
+    assert!(rig.net.unsent(ID) > 0);
+
+    let mut tx = tx_of(b"200");
+    assert_would_block(rig.net.send(ID, &mut tx));
+    rig.wire().window = usize::MAX;
+    assert_eq!(rig.net.send(ID, &mut tx).unwrap(), 3);
+    rig.exchange();
+    assert_eq!(
+        (&rig.peer.error, &rig.peer.received[..]),
+        (&None, &b"200"[..])
+    );
+}
+
+#[test]
 fn session_tickets_leave_at_once_if_no_request_came_along() {
     let mut rig = Rig::new(&TLS13);
     rig.reach_finished();
