@@ -24,12 +24,20 @@ pub const TRAILER_COUNT: usize = 16;
 ///
 /// It owns nothing but the trailers: data stays in the caller's buffer and is pointed at.
 ///
-/// ```text
+/// ```
+/// use esp_http_server::proto::{body::BodyDecoder, head::BodyLen};
+///
+/// let mut received = &b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\nGET / HTTP/1.1\r\n"[..];
+/// let mut decoder = BodyDecoder::new(BodyLen::Chunked);
+/// let mut body = Vec::new();
 /// while !decoder.is_done() {
-///     let Decoded { consumed, data } = decoder.decode(&received)?;
-///     use_up(&received[data]);
-///     received.consume(consumed); // if it is 0, receive more first
+///     let decoded = decoder.decode(received)?;
+///     body.extend_from_slice(&received[decoded.data]);
+///     received = &received[decoded.consumed..];
 /// }
+/// assert_eq!(body, b"hello world");
+/// assert!(received.starts_with(b"GET /"));
+/// # Ok::<(), esp_http_server::proto::body::BodyError>(())
 /// ```
 #[derive(Debug)]
 pub struct BodyDecoder {

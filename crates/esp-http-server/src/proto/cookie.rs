@@ -13,8 +13,10 @@ pub fn pairs(field: &str) -> impl Iterator<Item = (&str, &str)> {
 /// The value of the first cookie of that name; names are case-sensitive. What ESP-IDF's
 /// `httpd_req_get_cookie_val` gives.
 ///
-/// ```text
-/// cookie::value("theme=dark; session=31d4", "session") == Some("31d4")
+/// ```
+/// use esp_http_server::proto::cookie;
+///
+/// assert_eq!(cookie::value("theme=dark; session=31d4", "session"), Some("31d4"));
 /// ```
 pub fn value<'f>(field: &'f str, name: &str) -> Option<&'f str> {
     pairs(field)

@@ -75,12 +75,18 @@ pub enum BodyLen {
 /// [`Parsed::Complete`] and until `parse` or [`clear`](Head::clear) is called again. Before that they
 /// describe an empty head.
 ///
-/// ```text
+/// ```
+/// use esp_http_server::proto::head::{Head, Limits, Parsed};
+///
+/// let limits = Limits { head_len: 1024, uri_len: 512, field_count: 32 };
 /// let mut head = Head::new();
-/// match head.parse(received, &limits)? {
-///     Parsed::Complete { len } => { received.consume(len); route(head.method(), head.path()) }
-///     Parsed::Partial => {} // call again with the same bytes and more behind them
-/// }
+/// let received = b"GET /a?b=c HTTP/1.1\r\nHost: example.org\r\n\r\n";
+/// // Half of it: call again with the same bytes and more behind them.
+/// assert_eq!(head.parse(&received[..20], &limits)?, Parsed::Partial);
+/// assert_eq!(head.parse(received, &limits)?, Parsed::Complete { len: received.len() });
+/// assert_eq!((head.path(), head.query()), ("/a", Some("b=c")));
+/// assert_eq!(head.field_str("host"), Some("example.org"));
+/// # Ok::<(), esp_http_server::proto::head::HeadError>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct Head {
@@ -152,7 +158,7 @@ const EMPTY_LINES_LEN: usize = 4;
 const TLS_HANDSHAKE: u8 = 0x16;
 
 impl Head {
-    /// An empty head. Allocates nothing until a head is complete.
+    /// An empty head. It allocates with the first field that arrives.
     pub fn new() -> Head {
         Head::default()
     }
@@ -167,6 +173,10 @@ impl Head {
     /// # Errors
     ///
     /// [`HeadError`] says what is wrong and which status answers it.
+    ///
+    /// # Panics
+    ///
+    /// If `input` is shorter than it was when the answer was [`Parsed::Partial`].
     pub fn parse(&mut self, input: &[u8], limits: &Limits) -> Result<Parsed, HeadError> {
         if self.cursor.state == State::Complete {
             self.clear();

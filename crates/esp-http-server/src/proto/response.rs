@@ -73,6 +73,16 @@ pub fn check_field(name: &str, value: &[u8]) -> Result<(), FieldError> {
 
 /// One header or trailer field.
 ///
+/// ```
+/// use esp_http_server::proto::response;
+///
+/// let mut out = Vec::new();
+/// response::field(&mut out, "Location", b"/login")?;
+/// assert!(response::field(&mut out, "Location", b"/x\r\nSet-Cookie: a=b").is_err());
+/// assert_eq!(out, b"Location: /login\r\n");
+/// # Ok::<(), response::FieldError>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`FieldError`]; nothing is written.

@@ -55,6 +55,14 @@ pub fn authority(target: &str) -> Option<&str> {
 /// | `/path/?*` | `/path`, `/path/`, `/path/a` | `/patha` |
 /// | `*` | everything | |
 /// | `?`, `?*` | | everything: nothing there to be optional |
+///
+/// ```
+/// use esp_http_server::proto::uri::match_wildcard;
+///
+/// assert!(match_wildcard("/files/*", "/files/a/b"));
+/// assert!(match_wildcard("/files/?*", "/files"));
+/// assert!(!match_wildcard("/files/?*", "/filesystem"));
+/// ```
 pub fn match_wildcard(template: &str, path: &str) -> bool {
     let (template, path) = (template.as_bytes(), path.as_bytes());
     let (required, optional, open_end) = match template {
@@ -146,6 +154,13 @@ pub fn query_value<'q>(query: &'q str, key: &str) -> Option<&'q str> {
 }
 
 /// The decoded value of the first pair whose decoded name is `key`.
+///
+/// ```
+/// use esp_http_server::proto::uri::query_value_decoded;
+///
+/// assert_eq!(query_value_decoded("q=%C3%A9t%C3%A9+2024&n=1", "q")?, Some("été 2024".into()));
+/// # Ok::<(), esp_http_server::proto::uri::DecodeError>(())
+/// ```
 ///
 /// # Errors
 ///

@@ -81,6 +81,23 @@ pub enum End {
 ///                  ▲   └───Data(End::Frame)──▶ Between ─┐     but inside a payload
 ///                  └───────────Frame────────────────────┘
 /// ```
+///
+/// ```
+/// use esp_http_server::proto::ws::message::{End, Event, Limits, MessageDecoder};
+///
+/// let mut decoder = MessageDecoder::new(Limits { message_len: 4096, fragment_count: 16 });
+/// let mut received = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+/// let mut input = &mut received[..];
+/// let message = loop {
+///     let decoded = decoder.decode(input)?;
+///     if let Some(Event::Data { data, end: End::Message, .. }) = decoded.event {
+///         break &input[data];
+///     }
+///     input = &mut input[decoded.consumed..];
+/// };
+/// assert_eq!(message, b"Hello");
+/// # Ok::<(), esp_http_server::proto::ws::WsError>(())
+/// ```
 #[derive(Debug)]
 pub struct MessageDecoder {
     limits: Limits,
