@@ -213,7 +213,8 @@ impl<N: Net> Net for TlsNet<N> {
     /// Encrypts up to 80 kB of `tx` and hands it to the inner net, usually in one call.
     ///
     /// What the inner net does not take counts as [`unsent`](Net::unsent), and nothing more is
-    /// encrypted until that has left.
+    /// encrypted until that has left. `Ok(0)` means that it got further, so that a caller who times
+    /// a slow reader sees the progress behind a `tx` that stays as it is.
     fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError> {
         if self.config.is_none() {
             return self.inner.send(id, tx);
@@ -224,7 +225,7 @@ impl<N: Net> Net for TlsNet<N> {
             session.flush(id, &mut self.inner)?;
             match session.unsent.len() {
                 0 => {}
-                left if tx.is_empty() && left < parked => return Ok(0),
+                left if left < parked => return Ok(0),
                 _ => return Err(NetError::WouldBlock),
             }
         }
