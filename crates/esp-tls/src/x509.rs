@@ -90,19 +90,15 @@ impl DerKind {
     }
 }
 
-/// Splits concatenated DER structures.
-pub(crate) fn split(der: &[u8]) -> impl Iterator<Item = der::Result<&[u8]>> {
-    let mut reader = SliceReader::new(der);
-    core::iter::from_fn(move || match &mut reader {
-        Ok(rest) if rest.is_finished() => None,
-        Ok(rest) => {
-            let next = rest.tlv_bytes();
-            if let Err(error) = &next {
-                reader = Err(error.clone());
-            }
-            Some(next)
+/// Splits concatenated DER structures. Nothing follows an error.
+pub(crate) fn split(mut der: &[u8]) -> impl Iterator<Item = der::Result<&[u8]>> {
+    core::iter::from_fn(move || {
+        if der.is_empty() {
+            return None;
         }
-        Err(_) => None,
+        let first = SliceReader::new(der).and_then(|mut reader| reader.tlv_bytes());
+        der = &der[first.as_ref().map_or(der.len(), |bytes| bytes.len())..];
+        Some(first)
     })
 }
 

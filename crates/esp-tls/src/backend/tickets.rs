@@ -1,6 +1,5 @@
 //! Session tickets for the pure-Rust provider, which brings no ticketer of its own.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -21,7 +20,7 @@ const MAX_TICKET_LEN: usize = 16 * 1024;
 #[cfg(feature = "std")]
 pub(super) fn ticketer() -> Ticketer {
     let rotator = rustls::ticketer::TicketRotator::new(KEY_LIFETIME_SECS, || {
-        Ok(Box::new(SealedTickets::new()?))
+        Ok(alloc::boxed::Box::new(SealedTickets::new()?))
     })?;
     Ok(Arc::new(rotator))
 }

@@ -1,0 +1,233 @@
+//! Both ends of a connection in one thread: our session, and a client of rustls' buffered API.
+//! Bytes travel through vectors, cut as a test likes.
+
+// Every test file compiles this module and none uses all of it.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod pki;
+pub mod raw;
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use esp_tls::{TlsConfig, TlsError, TlsSession};
+use rustls::client::Resumption;
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+
+pub use pki::{Issued, pki};
+
+/// A configuration with the test server's certificate.
+pub fn server_config() -> TlsConfig {
+    let server = &pki().server;
+    TlsConfig::new(&server.cert_pem, &server.key_pem).expect("a good certificate and its key")
+}
+
+/// How a test's client differs from an ordinary one.
+pub struct ClientSetup {
+    pub versions: &'static [&'static SupportedProtocolVersion],
+    pub identity: Option<&'static Issued>,
+    pub alpn: Vec<Vec<u8>>,
+    pub resumption: bool,
+}
+
+impl Default for ClientSetup {
+    fn default() -> Self {
+        Self {
+            versions: rustls::ALL_VERSIONS,
+            identity: None,
+            alpn: vec![],
+            resumption: false,
+        }
+    }
+}
+
+pub static TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+pub static TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
+impl ClientSetup {
+    pub fn versions(versions: &'static [&'static SupportedProtocolVersion]) -> Self {
+        Self {
+            versions,
+            ..Self::default()
+        }
+    }
+
+    pub fn alpn(protocols: &[&str]) -> Self {
+        Self {
+            alpn: protocols
+                .iter()
+                .map(|name| name.as_bytes().to_vec())
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    pub fn identity(identity: &'static Issued) -> Self {
+        Self {
+            identity: Some(identity),
+            ..Self::default()
+        }
+    }
+
+    pub fn build(self) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from(pki().ca.cert_der.clone()))
+            .unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(self.versions)
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match self.identity {
+            Some(issued) => builder
+                .with_client_auth_cert(
+                    vec![CertificateDer::from(issued.cert_der.clone())],
+                    PrivateKeyDer::try_from(issued.key_der.clone()).unwrap(),
+                )
+                .unwrap(),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = self.alpn;
+        config.enable_secret_extraction = true;
+        if !self.resumption {
+            config.resumption = Resumption::disabled();
+        }
+        Arc::new(config)
+    }
+}
+
+/// The client's end.
+pub struct Client {
+    pub tls: ClientConnection,
+}
+
+impl Client {
+    pub fn new(config: &Arc<ClientConfig>) -> Self {
+        let name = ServerName::try_from("localhost").unwrap();
+        Self {
+            tls: ClientConnection::new(Arc::clone(config), name).unwrap(),
+        }
+    }
+
+    /// What the client wants to put on the wire.
+    pub fn take(&mut self) -> Vec<u8> {
+        let mut wire = Vec::new();
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut wire).unwrap();
+        }
+        wire
+    }
+
+    /// Hands it bytes from the wire and returns the plaintext they hold.
+    pub fn give(&mut self, mut wire: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        let mut plain = Vec::new();
+        while !wire.is_empty() {
+            self.tls.read_tls(&mut wire).unwrap();
+            let state = self.tls.process_new_packets()?;
+            let start = plain.len();
+            plain.resize(start + state.plaintext_bytes_to_read(), 0);
+            self.tls.reader().read_exact(&mut plain[start..]).unwrap();
+            if state.peer_has_closed() {
+                break;
+            }
+        }
+        Ok(plain)
+    }
+
+    /// Encrypts `plain` and returns the records.
+    pub fn encrypt(&mut self, plain: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for part in plain.chunks(16 * 1024) {
+            self.tls.writer().write_all(part).unwrap();
+            wire.append(&mut self.take());
+        }
+        wire
+    }
+}
+
+/// What one call of `recv` produced.
+#[derive(Debug, Default, PartialEq)]
+pub struct Received {
+    pub plain: Vec<u8>,
+    pub out: Vec<u8>,
+}
+
+/// `recv` into fresh buffers.
+pub fn recv(session: &mut TlsSession, wire: &[u8]) -> (Result<(), TlsError>, Received) {
+    let mut received = Received::default();
+    let mut input = wire.to_vec();
+    let result = session.recv(&mut input, &mut received.plain, &mut received.out);
+    (result, received)
+}
+
+/// `send` into a fresh buffer, which must succeed.
+pub fn send(session: &mut TlsSession, plain: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    session.send(plain, &mut out).expect("send");
+    out
+}
+
+/// A client and a session, connected by nothing but the test.
+pub struct Pair {
+    pub client: Client,
+    pub server: TlsSession,
+}
+
+impl Pair {
+    /// Both ends before their first byte.
+    pub fn new(server: &TlsConfig, client: &Arc<ClientConfig>) -> Self {
+        Self {
+            client: Client::new(client),
+            server: TlsSession::new(server).unwrap(),
+        }
+    }
+
+    /// Both ends after a good handshake.
+    pub fn connected(server: &TlsConfig, client: &Arc<ClientConfig>) -> Self {
+        let mut pair = Self::new(server, client);
+        pair.handshake().expect("handshake");
+        pair
+    }
+
+    /// Carries bytes both ways until nobody has anything to say. The client's own verdict is its
+    /// business, as long as it gets to see ours.
+    pub fn handshake(&mut self) -> Result<(), TlsError> {
+        loop {
+            let wire = self.client.take();
+            if wire.is_empty() {
+                return Ok(());
+            }
+            let (result, received) = recv(&mut self.server, &wire);
+            self.client.give(&received.out).ok();
+            result?;
+        }
+    }
+}
+
+/// Numbers that look random and are the same in every run (xorshift64*).
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// A number in `range`, bounds included.
+    pub fn within(&mut self, range: core::ops::RangeInclusive<usize>) -> usize {
+        let span = range.end() - range.start() + 1;
+        range.start() + (self.next() >> 16) as usize % span
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| (self.next() >> 32) as u8).collect()
+    }
+}
