@@ -158,10 +158,10 @@ impl EpollNet {
             match event.data.u64() {
                 WAKER => {}
                 LISTENER => {
-                    if self.backlog == Backlog::Empty {
+                    if !matches!(self.backlog, Backlog::Unaffordable { .. }) {
                         self.backlog = Backlog::Waiting;
+                        news = true;
                     }
-                    news = true;
                 }
                 number => {
                     let id = NetId(number as u32);
@@ -413,7 +413,6 @@ fn is_of_one_connection(error: Errno) -> bool {
         error,
         Errno::INTR
             | Errno::CONNABORTED
-            | Errno::PERM
             | Errno::PROTO
             | Errno::NOPROTOOPT
             | Errno::OPNOTSUPP

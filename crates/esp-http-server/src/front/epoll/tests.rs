@@ -5,8 +5,6 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::AsFd;
-use std::process::Command;
 use std::thread;
 
 use rustix::net::sockopt;
@@ -16,8 +14,12 @@ use crate::front::{Clock, ListenAddr, Listener, Waker, listen};
 use crate::net::{Net, NetError, NetId, RxBuf, TxBuf};
 use crate::time::Instant;
 
+/// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOPBACK: ListenAddr = ListenAddr::Only(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+
+mod echo;
+mod shortage;
 
 /// A net with its address.
 struct Bench {
@@ -117,6 +119,15 @@ impl Bench {
         assert_eq!(self.ready, []);
     }
 
+    /// A wait that somebody ends, without anything being ready.
+    fn woken(&mut self) {
+        let deadline = self.clock.now() + PATIENCE;
+        self.ready.clear();
+        self.net.wait(Some(deadline), &mut self.ready);
+        assert!(self.clock.now() < deadline, "nobody woke it");
+        assert_eq!(self.ready, []);
+    }
+
     /// What is ready without waiting.
     fn ready_now(&mut self) -> &[NetId] {
         self.ready.clear();
@@ -152,95 +163,6 @@ fn tx(bytes: &[u8]) -> TxBuf {
 
 fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok()
-}
-
-// ---- a whole server ----
-
-#[test]
-fn an_echo_server_takes_few_lines() {
-    let mut bench = Bench::new();
-    let (addr, waker) = (bench.addr, bench.net.waker());
-    let server = thread::spawn(move || echo(&mut bench.net, 4));
-
-    let said = |client: usize| format!("hello from {client}; ").repeat(20_000);
-    let clients = (0..4).map(|client| {
-        thread::spawn(move || {
-            let mut stream = connect(addr);
-            let mut speaker = stream.try_clone().unwrap();
-            let speech = thread::spawn(move || {
-                speaker.write_all(said(client).as_bytes()).unwrap();
-                speaker.shutdown(Shutdown::Write).unwrap();
-            });
-            let mut heard = String::new();
-            stream.read_to_string(&mut heard).unwrap();
-            speech.join().unwrap();
-            assert!(
-                heard == said(client),
-                "client {client} heard {} bytes",
-                heard.len()
-            );
-        })
-    });
-    for client in clients.collect::<Vec<_>>() {
-        client.join().unwrap();
-    }
-    waker.wake();
-    assert_eq!(server.join().unwrap(), 4);
-}
-
-/// Gives every client its bytes back until `clients` have left; says how many came.
-fn echo(net: &mut EpollNet, clients: usize) -> usize {
-    struct Session {
-        rx: RxBuf,
-        tx: TxBuf,
-    }
-    let mut sessions: Vec<Option<Session>> = Vec::new();
-    let mut ready = Vec::new();
-    let (mut came, mut left) = (0, 0);
-    while left < clients {
-        while let Some(id) = net.accept() {
-            sessions.resize_with(sessions.len().max(id.index() + 1), || None);
-            sessions[id.index()] = Some(Session {
-                rx: RxBuf::new(),
-                tx: TxBuf::new(),
-            });
-            ready.push(id);
-            came += 1;
-        }
-        for id in ready.drain(..) {
-            let Some(session) = &mut sessions[id.index()] else {
-                continue;
-            };
-            let Session { rx, tx } = session;
-            let done = loop {
-                match net.send(id, tx) {
-                    Err(NetError::WouldBlock) => break false,
-                    sent => sent.unwrap(),
-                };
-                if !tx.is_empty() {
-                    continue;
-                }
-                rx.reserve(4096);
-                match net.recv(id, rx) {
-                    Err(NetError::WouldBlock) => break false,
-                    Ok(0) => break true,
-                    received => tx
-                        .storage()
-                        .extend_from_slice(&rx.as_slice()[..received.unwrap()]),
-                }
-                rx.consume(rx.len());
-            };
-            if done {
-                net.close(id);
-                sessions[id.index()] = None;
-                left += 1;
-            }
-        }
-        if left < clients {
-            net.wait(None, &mut ready);
-        }
-    }
-    came
 }
 
 // ---- recv and send ----
@@ -570,23 +492,18 @@ fn a_waker_ends_the_wait_that_runs_or_the_next_one_and_no_other() {
     let mut bench = Bench::new();
     let waker = bench.net.waker();
     waker.wake();
-    bench.net.wait(None, &mut bench.ready); // The next one.
+    bench.woken(); // The next one.
 
     // It can't be seen from here whether the other thread is in its wait already, so often enough
     // that it is.
     for _ in 0..200 {
         let remote: Waker = waker.clone();
         let ringer = thread::spawn(move || remote.wake());
-        bench.net.wait(None, &mut bench.ready);
+        bench.woken();
         ringer.join().unwrap();
     }
-    let deadline = bench.clock.now() + Duration::from_millis(20);
-    bench.net.wait(Some(deadline), &mut bench.ready);
-    assert!(
-        bench.clock.now() >= deadline,
-        "woken by a wake that was used up"
-    );
-    assert_eq!(bench.ready, []);
+    // No wake that was used up ends another wait.
+    bench.wait_to_the_end(Duration::from_millis(5));
 }
 
 #[test]
@@ -613,72 +530,4 @@ fn wakes_from_many_threads_lose_nothing() {
     for sender in senders {
         sender.join().unwrap();
     }
-}
-
-// ---- shortage ----
-
-/// Runs in a process of its own, because file descriptors are short for all of its threads.
-#[test]
-fn without_file_descriptors_connections_wait_for_one_to_be_closed() {
-    const CHILD: &str = "ESP_HTTP_SERVER_TEST_SHORTAGE";
-    if std::env::var_os(CHILD).is_some() {
-        return shortage();
-    }
-    let name = "without_file_descriptors_connections_wait_for_one_to_be_closed";
-    let path = format!("{}::{name}", module_path!().split_once("::").unwrap().1);
-    let output = Command::new("sh")
-        .args([
-            "-c",
-            "ulimit -n 40 && exec \"$0\" --exact \"$1\" --test-threads 1",
-        ])
-        .arg(std::env::current_exe().unwrap())
-        .arg(path)
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-}
-
-fn shortage() {
-    let mut bench = Bench::new();
-    let (_first, id) = bench.pair();
-    let mut second = bench.connect();
-    // Everything that is left.
-    let hoard: Vec<_> =
-        std::iter::from_fn(|| bench.net.epoll.as_fd().try_clone_to_owned().ok()).collect();
-    assert!(!hoard.is_empty());
-
-    bench.ready_now();
-    assert_eq!(bench.net.accept(), None);
-    assert!(bench.net.short, "it was logged");
-    assert_eq!(
-        bench.ready_now(),
-        [],
-        "a paused listener is no reason to wake"
-    );
-    assert_eq!(bench.net.accept(), None);
-
-    bench.net.close(id);
-    assert_eq!(bench.net.accept(), Some(id), "at once, without a report");
-    second.write_all(b"finally").unwrap();
-    assert_eq!(bench.recv_exactly(id, 7), b"finally");
-    assert_eq!(
-        bench.net.accept(),
-        None,
-        "short again: the kernel looks for a descriptor first"
-    );
-
-    // What another part of the program gives back is noticed without any close of ours.
-    drop(hoard);
-    let _third = bench.connect();
-    assert_eq!(bench.accept(), NetId(1));
-    assert_eq!(bench.net.accept(), None);
-    assert!(
-        !bench.net.short,
-        "the shortage is over, the next one is worth a line"
-    );
 }
