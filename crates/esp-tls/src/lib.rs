@@ -39,6 +39,13 @@
 //! `rustcrypto` (pure Rust, for targets without an operating system). With several enabled the
 //! first in this order is used.
 //!
+//! `rustcrypto` is for where the others don't build: its glue to rustls (`rustls-rustcrypto`) is an
+//! alpha release, and its RSA is not constant-time (RUSTSEC-2023-0071), so give it an ECDSA key.
+//! `ring` without `std` has no session tickets.
+//!
+//! A program that uses `aws-lc-rs` starts 40 ms faster with `AWS_LC_SYS_NO_JITTER_ENTROPY = "1"` in
+//! the `[env]` of its own `.cargo/config.toml`; the operating system's generator then seeds it.
+//!
 //! # Without `std`
 //!
 //! `default-features = false, features = ["rustcrypto"]` builds on bare metal. The program supplies

@@ -77,6 +77,23 @@ mod versions_and_suites {
     }
 
     #[test]
+    fn a_client_that_cannot_verify_our_key_is_incompatible() {
+        for versions in [TLS12, TLS13] {
+            let setup = ClientSetup {
+                rsa_only: true,
+                ..ClientSetup::versions(versions)
+            };
+            let error = Pair::new(&server_config(), &setup.build())
+                .handshake()
+                .unwrap_err();
+            assert!(
+                matches!(error.kind(), TlsErrorKind::Incompatible(_)),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn one_version_is_enough() {
         for (ours, version) in [
             (TlsVersions::Tls12, TlsVersion::Tls12),

@@ -3,8 +3,9 @@
 
 mod support;
 
-use esp_tls::TlsConfig;
 use std::sync::Arc;
+
+use esp_tls::{Blame, TlsConfig};
 use support::{ClientSetup, Pair, Rng, TLS12, TLS13, server_config};
 
 const SESSIONS_PER_VERSION: u64 = 200;
@@ -161,5 +162,49 @@ impl Session {
             self.carry_to_client();
         }
         assert!(self.to_server.is_empty());
+    }
+}
+
+/// Flips bits on the way to the server. Whatever that does to a session, it is the peer's fault,
+/// never a panic, and never data that nobody said.
+#[test]
+fn damaged_bytes_are_the_peers_fault() {
+    const ROUNDS: usize = 4;
+    let server = server_config();
+    let mut noticed = 0;
+    for versions in [TLS12, TLS13] {
+        let client = ClientSetup::versions(versions).build();
+        for seed in 0..500 {
+            let mut rng = Rng::new(seed);
+            let mut pair = Pair::new(&server, &client);
+            // The first rounds are the handshake, the later ones data.
+            let damaged_round = rng.within(0..=ROUNDS - 1);
+            for round in 0..ROUNDS {
+                let mut wire = pair.client.take();
+                if !pair.client.tls.is_handshaking() {
+                    wire.append(&mut pair.client.encrypt(b"data"));
+                }
+                if round == damaged_round {
+                    flip_bits(&mut wire, &mut rng);
+                }
+                let (result, received) = support::recv(&mut pair.server, &wire);
+                assert!(b"data".starts_with(&received.plain), "{:?}", received.plain);
+                if let Err(error) = &result {
+                    assert_eq!(error.blame(), Blame::Peer, "seed {seed}: {error}");
+                    noticed += 1;
+                }
+                if result.is_err() || pair.client.give(&received.out).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(noticed > 700, "only {noticed} sessions noticed");
+}
+
+fn flip_bits(wire: &mut [u8], rng: &mut Rng) {
+    for _ in 0..rng.within(1..=3) {
+        let at = rng.within(0..=wire.len() - 1);
+        wire[at] ^= 1 << rng.within(0..=7);
     }
 }

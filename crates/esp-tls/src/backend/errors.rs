@@ -74,6 +74,10 @@ pub(super) fn kind(error: Error) -> TlsErrorKind {
             Protocol(error.to_string())
         }
         Error::PeerIncompatible(problem) => Incompatible(format!("{problem:?}")),
+        // TLS 1.2 only, and the one error of the peer's making that rustls has no variant for.
+        Error::General(detail) if detail == "incompatible signing key" => {
+            Incompatible("no signature scheme for this server's key".into())
+        }
         Error::NoApplicationProtocol => NoApplicationProtocol,
         Error::NoCertificatesPresented => ClientCertificate(CertificateProblem::Missing),
         Error::InvalidCertificate(problem) => ClientCertificate(certificate_problem(problem)),

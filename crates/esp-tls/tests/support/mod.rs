@@ -14,7 +14,9 @@ use esp_tls::{TlsConfig, TlsError, TlsSession};
 use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
 
 pub use pki::{Issued, pki};
 
@@ -30,6 +32,8 @@ pub struct ClientSetup {
     pub identity: Option<&'static Issued>,
     pub alpn: Vec<Vec<u8>>,
     pub resumption: bool,
+    /// Verifies RSA signatures only, and says so.
+    pub rsa_only: bool,
 }
 
 impl Default for ClientSetup {
@@ -39,6 +43,7 @@ impl Default for ClientSetup {
             identity: None,
             alpn: vec![],
             resumption: false,
+            rsa_only: false,
         }
     }
 }
@@ -76,7 +81,18 @@ impl ClientSetup {
         roots
             .add(CertificateDer::from(pki().ca.cert_der.clone()))
             .unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut provider = ring::default_provider();
+        if self.rsa_only {
+            let algorithms = &mut provider.signature_verification_algorithms;
+            let rsa = |scheme: SignatureScheme| format!("{scheme:?}").starts_with("RSA");
+            let mapping = algorithms
+                .mapping
+                .iter()
+                .filter(|(scheme, _)| rsa(*scheme))
+                .copied();
+            algorithms.mapping = Vec::leak(mapping.collect());
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(self.versions)
             .unwrap()
             .with_root_certificates(roots);
