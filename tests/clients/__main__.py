@@ -14,9 +14,7 @@ def main() -> int:
         suite = loader.loadTestsFromNames(sys.argv[1:])
     else:
         suite = loader.discover(str(HERE))
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, durations=5).run(suite) \
-        if sys.version_info >= (3, 12) \
-        else unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
     skipped = len(result.skipped)
     passed = max(result.testsRun - failed - skipped, 0)

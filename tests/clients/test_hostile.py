@@ -37,9 +37,11 @@ class StalledHandshakes(unittest.TestCase):
     DRIPPING = 50
     TIMEOUT = 2.0
 
-    # A good client may be this many times slower beside the stalled ones: the difference of two
-    # medians on a busy machine. A server that they stop makes it wait for seconds.
+    # A good client's median may be this many times slower beside the stalled ones, and by this
+    # many seconds: what other programs on the machine cost. A server that the stalled ones stop
+    # makes it wait for seconds.
     SLOWDOWN = 2.0
+    JITTER = 100e-6
 
     def test_cost_good_clients_nothing_and_are_cut(self):
         for workers in ["1", "2"]:
@@ -66,7 +68,7 @@ class StalledHandshakes(unittest.TestCase):
 
         for what, before, during in zip(["a request", "a new connection"], alone, beside):
             print(f"{what}: {before * 1e6:.0f} µs alone, {during * 1e6:.0f} µs beside them")
-            self.assertLess(during, self.SLOWDOWN * before, what)
+            self.assertLess(during, self.SLOWDOWN * before + self.JITTER, what)
         # A byte a second keeps nobody alive, and nobody is cut early.
         print(f"cut after {min(stalled.cut_after):.2f} to {max(stalled.cut_after):.2f} s")
         self.assertGreater(min(stalled.cut_after), 0.9 * self.TIMEOUT)
