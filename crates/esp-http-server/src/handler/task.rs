@@ -1,0 +1,189 @@
+//! A handler under way: a coroutine, and the one place where it is suspended.
+//!
+//! The connection travels by value. While the handler runs it has the connection; when it must wait
+//! it hands the connection to the engine, which moves bytes, adds queued frames and keeps the
+//! deadlines, and gives it back when there is a reason to go on:
+//!
+//! ```text
+//!     engine                                   handler (its own stack)
+//!       │   resume((conn, Ready)) ───────────────▶ runs
+//!       │                                          │ needs more of the body
+//!       │ ◀────────── suspend((conn, Readable)) ───┘
+//!  pumps bytes, keeps the time, serves others
+//!       │   resume((conn, Ready | TimedOut | Closing)) ──▶ runs
+//!       │ ◀──────────────── return (conn, outcome) ┘
+//! ```
+//!
+//! So nothing is shared between the two, nothing is locked, and nothing is unsafe. A task that is
+//! suspended is never dropped: it is told [`Wake::Closing`], after which it can't wait any more, and
+//! runs to its end.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use corosensei::stack::Stack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+
+use crate::error::{Error, HandlerError};
+use crate::server::{Conn, TX_HIGH};
+
+/// Where stacks for handlers come from.
+pub trait Stacks {
+    /// A stack, as the coroutine library knows it.
+    type Stack: Stack;
+
+    /// A stack to run one handler on; `None` if there is none left. Then the request waits for one.
+    fn take(&mut self) -> Option<Self::Stack>;
+
+    /// Gives back a stack that is no longer used.
+    fn give(&mut self, stack: Self::Stack);
+}
+
+/// What the engine sends into a task.
+type Parcel = (Box<Conn>, Wake);
+/// What a suspended task sends to the engine.
+type Waiting = (Box<Conn>, Wait);
+/// What a finished task leaves.
+type Finished = (Box<Conn>, Outcome);
+
+/// What a handler waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// More bytes from the peer.
+    Readable,
+    /// Room for more bytes to the peer.
+    Writable,
+    /// So much time to pass; none means the next turn of the engine.
+    For(Duration),
+}
+
+/// Why a handler goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// What it waited for is there.
+    Ready,
+    /// It waited for its peer as long as the configuration allows.
+    TimedOut,
+    /// The session ends: the peer is gone, it is evicted, or the server stops.
+    Closing,
+}
+
+/// How a handler ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Returned(Result<(), HandlerError>),
+    Panicked,
+}
+
+/// A handler on its own stack.
+pub(crate) struct Task<S: Stack>(Coroutine<Parcel, Waiting, Finished, S>);
+
+/// What [`Task::resume`] comes back with.
+pub(crate) enum Resumed {
+    Waiting(Box<Conn>, Wait),
+    Finished(Box<Conn>, Outcome),
+}
+
+impl<S: Stack> Task<S> {
+    /// Prepares `handler` to run on `stack`; the first [`resume`](Self::resume) starts it.
+    pub(crate) fn new(
+        stack: S,
+        handler: impl FnOnce(Link<'_>) -> Result<(), HandlerError> + 'static,
+    ) -> Self
+    where
+        S: 'static,
+    {
+        Self(Coroutine::with_stack(stack, move |yielder: &Yielder<Parcel, Waiting>, parcel| {
+            let (conn, _) = parcel;
+            let mut conn = Some(conn);
+            let outcome = match contain(|| handler(Link { conn: &mut conn, yielder })) {
+                Some(result) => Outcome::Returned(result),
+                None => Outcome::Panicked,
+            };
+            (conn.expect("a handler that ends has its connection"), outcome)
+        }))
+    }
+
+    /// Runs the handler until it waits or ends.
+    pub(crate) fn resume(&mut self, conn: Box<Conn>, wake: Wake) -> Resumed {
+        match self.0.resume((conn, wake)) {
+            CoroutineResult::Yield((conn, wait)) => Resumed::Waiting(conn, wait),
+            CoroutineResult::Return((conn, outcome)) => Resumed::Finished(conn, outcome),
+        }
+    }
+
+    /// The stack of a handler that has ended.
+    pub(crate) fn into_stack(self) -> S {
+        self.0.into_stack()
+    }
+}
+
+/// A running handler's end of the line to the engine.
+pub(crate) struct Link<'t> {
+    conn: &'t mut Option<Box<Conn>>,
+    yielder: &'t Yielder<Parcel, Waiting>,
+}
+
+impl Link<'_> {
+    pub(crate) fn conn(&self) -> &Conn {
+        self.conn.as_ref().expect("a running handler has its connection")
+    }
+
+    pub(crate) fn conn_mut(&mut self) -> &mut Conn {
+        self.conn.as_mut().expect("a running handler has its connection")
+    }
+
+    /// Hands the connection to the engine until there is a reason to go on. The only suspension
+    /// point there is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] if the peer was waited for too long, [`Error::Closed`] if the session
+    /// ends. A handler that was told so once can't wait any more.
+    pub(crate) fn wait(&mut self, wait: Wait) -> Result<(), Error> {
+        if self.conn().is_closing() {
+            return Err(Error::Closed);
+        }
+        let conn = self.conn.take().expect("a running handler has its connection");
+        let (conn, wake) = self.yielder.suspend((conn, wait));
+        let conn = self.conn.insert(conn);
+        match wake {
+            Wake::Ready => Ok(()),
+            Wake::TimedOut => Err(Error::TimedOut),
+            Wake::Closing => {
+                conn.set_closing();
+                Err(Error::Closed)
+            }
+        }
+    }
+
+    /// Writes bytes behind those that already wait to be sent; waits while there are too many.
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        loop {
+            let tx = &mut self.conn_mut().io_mut().tx;
+            let (now, later) = bytes.split_at(bytes.len().min(TX_HIGH.saturating_sub(tx.len())));
+            tx.storage().extend_from_slice(now);
+            bytes = later;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            self.wait(Wait::Writable)?;
+        }
+    }
+}
+
+/// Runs code of the application's; `None` if it panicked.
+///
+/// Without `std` a panic can't be caught: the program's panic handler has the last word.
+pub(crate) fn contain<R>(user_code: impl FnOnce() -> R) -> Option<R> {
+    #[cfg(feature = "std")]
+    {
+        // The closure's captures are the handler's own state and its connection. The one is dropped
+        // with it; the other is only closed after a panic, whatever state it was left in.
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(user_code)).ok()
+    }
+    #[cfg(not(feature = "std"))]
+    {
+        Some(user_code())
+    }
+}

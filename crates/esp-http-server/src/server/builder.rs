@@ -1,0 +1,256 @@
+//! How a server is put together: configuration, URI handlers, hooks.
+
+use alloc::boxed::Box;
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use super::config::HttpConfig;
+use super::event::Observer;
+use super::router::{Router, UriHandler};
+use super::session::SessionId;
+use super::shared::{Hooks, Shared};
+use super::{Server, ServerHandle};
+use crate::error::{Error, HandlerError, Result};
+use crate::handler::{KeepAlive, Request, Stacks, WsRequest};
+use crate::net::Net;
+use crate::proto::method::Method;
+
+/// What a server speaks below HTTP: what upstream's HTTPS server plugs into its HTTP server.
+///
+/// A configuration implements it: [`HttpConfig`] is plain TCP, `HttpsConfig` of esp-https-server
+/// adds TLS.
+pub trait Transport: Send + Sync + 'static {
+    /// The layered network; `N` itself for plain TCP.
+    type Net<N: Net>: Net;
+
+    /// The configuration of the HTTP server above.
+    fn http(&self) -> &HttpConfig;
+
+    /// The port to listen on.
+    fn port(&self) -> u16;
+
+    /// Puts the layer around a worker's network.
+    fn layer<N: Net>(&self, inner: N) -> Self::Net<N>;
+
+    /// Who is told what happens in a worker.
+    fn observer(&self) -> Box<dyn Observer + Send>;
+}
+
+impl Transport for HttpConfig {
+    type Net<N: Net> = N;
+
+    fn http(&self) -> &HttpConfig {
+        self
+    }
+
+    fn port(&self) -> u16 {
+        self.server_port
+    }
+
+    fn layer<N: Net>(&self, inner: N) -> N {
+        inner
+    }
+
+    fn observer(&self) -> Box<dyn Observer + Send> {
+        Box::new(super::HttpEvents::new(esp_event::EventLoop::default_loop()))
+    }
+}
+
+/// A server that is being put together.
+///
+/// What is wrong with a handler's registration is told when the server starts, so that a server
+/// reads as one sentence.
+#[must_use = "a server runs only once it was started"]
+pub struct ServerBuilder<T> {
+    transport: T,
+    router: Router,
+    hooks: Hooks,
+    error: Option<Error>,
+}
+
+macro_rules! methods {
+    ($($name:ident $method:ident),*) => {$(
+        #[doc = concat!("Registers a handler for `", stringify!($method), "` requests to `uri`.")]
+        pub fn $name<F, E>(self, uri: &str, handler: F) -> Self
+        where
+            F: Fn(&mut Request<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
+            E: Into<HandlerError>,
+        {
+            self.route(Method::$method, uri, handler)
+        }
+    )*};
+}
+
+impl<T: Transport> ServerBuilder<T> {
+    /// A server with this configuration and without handlers.
+    pub fn new(transport: T) -> Self {
+        Self { transport, router: Router::default(), hooks: Hooks::default(), error: None }
+    }
+
+    methods!(get Get, post Post, put Put, delete Delete, patch Patch, head Head, options Options);
+
+    /// Registers a handler for requests with `method` to `uri` (upstream's
+    /// `httpd_register_uri_handler`).
+    ///
+    /// `uri` is an exact path, or ends in upstream's wildcards (`httpd_uri_match_wildcard`): `*` for
+    /// anything, `?` behind a character for with or without it, `?*` for both. The most specific
+    /// handler wins, whatever the order. A GET handler answers HEAD too, without the body.
+    pub fn route<F, E>(self, method: Method, uri: &str, handler: F) -> Self
+    where
+        F: Fn(&mut Request<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
+        E: Into<HandlerError>,
+    {
+        self.http(Some(method), uri, handler)
+    }
+
+    /// Registers a handler for requests to `uri` with any method that has no handler of its own.
+    pub fn any<F, E>(self, uri: &str, handler: F) -> Self
+    where
+        F: Fn(&mut Request<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
+        E: Into<HandlerError>,
+    {
+        self.http(None, uri, handler)
+    }
+
+    /// Registers a handler for the messages of WebSockets that are opened at `uri`.
+    pub fn ws<F, E>(self, uri: &str, handler: F) -> Self
+    where
+        F: Fn(&mut WsRequest<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
+        E: Into<HandlerError>,
+    {
+        let handler = move |ws: &mut WsRequest<'_>| handler(ws).map_err(Into::into);
+        self.register(Some(Method::Get), uri, UriHandler::WebSocket(Arc::new(handler)))
+    }
+
+    /// Pings WebSocket clients that are silent, and closes those that stay so.
+    pub fn ws_keep_alive(mut self, keep_alive: KeepAlive) -> Self {
+        self.hooks.ws_keep_alive = Some(keep_alive);
+        self
+    }
+
+    /// Calls `hook` for every session when it is open (upstream's `open_fn`). It runs in the server:
+    /// it must be quick.
+    pub fn on_open(mut self, hook: impl Fn(SessionId) + Send + Sync + 'static) -> Self {
+        self.hooks.open = Some(Box::new(hook));
+        self
+    }
+
+    /// Calls `hook` for every session when it is closed (upstream's `close_fn`). It runs in the
+    /// server: it must be quick.
+    pub fn on_close(mut self, hook: impl Fn(SessionId) + Send + Sync + 'static) -> Self {
+        self.hooks.close = Some(Box::new(hook));
+        self
+    }
+
+    /// The engine alone, with one worker: for who brings a [`Net`] and calls
+    /// [`Server::poll`] himself, on bare metal or in a test.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HandlerExists`], [`Error::HandlersFull`] or [`Error::Config`].
+    pub fn engine<S>(self, stacks: S) -> Result<(Server<S>, ServerHandle)>
+    where
+        S: Stacks,
+        S::Stack: 'static,
+    {
+        let observer = self.transport.observer();
+        let (_, shared) = self.share(1)?;
+        let server = Server::new(shared, 0, stacks, observer);
+        let handle = server.handle();
+        Ok((server, handle))
+    }
+
+    /// The transport, and what `workers` workers will have in common.
+    pub(crate) fn share(self, workers: usize) -> Result<(T, Arc<Shared>)> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let config = self.transport.http().clone();
+        check(&config, workers)?;
+        let shared = Shared::new(config, self.hooks, self.router, workers);
+        Ok((self.transport, Arc::new(shared)))
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    fn http<F, E>(self, method: Option<Method>, uri: &str, handler: F) -> Self
+    where
+        F: Fn(&mut Request<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
+        E: Into<HandlerError>,
+    {
+        let handler = move |request: &mut Request<'_>| handler(request).map_err(Into::into);
+        self.register(method, uri, UriHandler::Http(Arc::new(handler)))
+    }
+
+    fn register(mut self, method: Option<Method>, uri: &str, handler: UriHandler) -> Self {
+        let limit = self.transport.http().max_uri_handlers;
+        let registered = self.router.register(method, uri, handler, limit);
+        self.error = self.error.or(registered.err());
+        self
+    }
+}
+
+impl<T> fmt::Debug for ServerBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").finish_non_exhaustive()
+    }
+}
+
+/// Refuses a configuration that can't work, by field.
+fn check(config: &HttpConfig, workers: usize) -> Result {
+    let problem = if config.max_open_sockets < workers {
+        Some(("max_open_sockets", config.max_open_sockets, "each worker needs one at least"))
+    } else if workers > usize::from(u16::MAX) {
+        Some(("workers", workers, "65535 at most"))
+    } else if config.work_queue_len == 0 {
+        Some(("work_queue_len", 0, "nothing could be queued"))
+    } else if config.max_req_hdr_len < 16 {
+        Some(("max_req_hdr_len", config.max_req_hdr_len, "too short for any request"))
+    } else if config.max_uri_len == 0 {
+        Some(("max_uri_len", 0, "too short for any request"))
+    } else {
+        None
+    };
+    match problem {
+        None => Ok(()),
+        Some((field, value, why)) => {
+            Err(Error::Config(alloc::format!("{field} = {value}: {why}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(config: HttpConfig) -> String {
+        check(&config, 2).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_work_names_field_and_value() {
+        assert!(check(&HttpConfig::default(), 2).is_ok());
+        assert_eq!(
+            error(HttpConfig { max_open_sockets: 1, ..HttpConfig::default() }),
+            "max_open_sockets = 1: each worker needs one at least"
+        );
+        assert_eq!(
+            error(HttpConfig { work_queue_len: 0, ..HttpConfig::default() }),
+            "work_queue_len = 0: nothing could be queued"
+        );
+    }
+
+    #[test]
+    fn the_first_wrong_registration_is_the_one_that_is_told() {
+        let builder = ServerBuilder::new(HttpConfig::default())
+            .get("/a", |_| Ok::<(), Error>(()))
+            .get("/a", |_| Ok::<(), Error>(()))
+            .get("no-slash", |_| Ok::<(), Error>(()));
+        let error = builder.share(1).err().unwrap();
+        assert_eq!(error.to_string(), "there is a handler for GET /a already");
+    }
+}

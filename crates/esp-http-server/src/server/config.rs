@@ -1,0 +1,115 @@
+//! What a server is told when it starts: ESP-IDF's `httpd_config_t`, with the limits it lacks.
+
+use core::time::Duration;
+
+/// The configuration of an HTTP server; `..HttpConfig::default()` fills in what is not said.
+///
+/// Fields that ESP-IDF's `httpd_config_t` has too carry its names.
+///
+/// ```
+/// use esp_http_server::HttpConfig;
+///
+/// let config = HttpConfig { server_port: 8080, max_open_sockets: 64, ..HttpConfig::default() };
+/// assert!(config.lru_purge_enable);
+/// ```
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// TCP port to listen on; 0 lets the system choose a free one. Default 80.
+    pub server_port: u16,
+    /// Workers, each with its own event loop and listener. 0, the default, means one per core, but
+    /// not more than one per 64 of `max_open_sockets`, because each serves its share of those.
+    pub workers: usize,
+    /// Most sessions open at once, over all workers. Default 1024.
+    pub max_open_sockets: usize,
+    /// Whether a new connection may close the least recently used idle session when the table is
+    /// full. Otherwise it waits in the backlog until there is room. Default true.
+    pub lru_purge_enable: bool,
+    /// Connections that may wait to be accepted, per worker. Default 128.
+    pub backlog_conn: u16,
+    /// Most URI handlers; `usize::MAX`, the default, means no limit.
+    pub max_uri_handlers: usize,
+    /// Bytes of stack for a handler. Default 256 kB, of which only what is touched takes memory.
+    pub stack_size: usize,
+    /// Whether two handlers of one worker may be under way at once: while one waits for its peer,
+    /// another one runs. Default [`HandlerMode::Concurrent`].
+    pub handler_mode: HandlerMode,
+
+    /// Most bytes of a request's head, request line included (431 above). Default 8192.
+    pub max_req_hdr_len: usize,
+    /// Most bytes of a request's URI (414 above). Default 2048.
+    pub max_uri_len: usize,
+    /// Most header fields in a request (431 above). Default 100.
+    pub max_req_hdr_fields: usize,
+    /// Most bytes of a body that its handler left unread that are read and dropped so that the
+    /// session can stay open. Above it the session closes. Default 64 kB.
+    pub purge_len: usize,
+    /// Work items that may wait in a worker's queue. Default 1024.
+    pub work_queue_len: usize,
+    /// Bytes of WebSocket frames from other threads that may wait for one client to take them.
+    /// Default 64 kB.
+    pub ws_queue_len: usize,
+
+    /// Longest time from accept to the end of the TLS handshake. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// Longest time from the first byte of a request's head to its last (408 above). Default 10 s.
+    pub head_timeout: Duration,
+    /// Longest time a handler waits for the next bytes of a body or a WebSocket message (408 if it
+    /// passes the error on). Default 5 s.
+    pub recv_wait_timeout: Duration,
+    /// Longest time that a peer may leave bytes that wait for it untouched; then the session is
+    /// closed. Default 5 s.
+    pub send_wait_timeout: Duration,
+    /// Longest time that an HTTP session may stay open without a request. Default 60 s.
+    pub idle_timeout: Duration,
+    /// Longest time a closing session waits for its peer to finish. Default 2 s.
+    pub linger_timeout: Duration,
+    /// Longest time that requests which are under way may take to finish when the server stops;
+    /// after it their handlers are told to end and their sessions are closed. Default 5 s.
+    pub stop_timeout: Duration,
+}
+
+/// Whether several handlers may be under way in one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandlerMode {
+    /// A handler that waits lets others run.
+    Concurrent,
+    /// A handler starts only after the one before it has returned, as in ESP-IDF. With one worker,
+    /// handlers need no locks among themselves. A slow peer still does not hold up the server:
+    /// heads, handshakes and responses go on; only other handlers wait.
+    Serial,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            server_port: 80,
+            workers: 0,
+            max_open_sockets: 1024,
+            lru_purge_enable: true,
+            backlog_conn: 128,
+            max_uri_handlers: usize::MAX,
+            stack_size: 256 * 1024,
+            handler_mode: HandlerMode::Concurrent,
+            max_req_hdr_len: 8192,
+            max_uri_len: 2048,
+            max_req_hdr_fields: 100,
+            purge_len: 64 * 1024,
+            work_queue_len: 1024,
+            ws_queue_len: 64 * 1024,
+            handshake_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            recv_wait_timeout: Duration::from_secs(5),
+            send_wait_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(60),
+            linger_timeout: Duration::from_secs(2),
+            stop_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl HttpConfig {
+    /// How many of `max_open_sockets` are the share of worker number `worker` of `workers`.
+    pub(crate) fn sockets_of(&self, worker: usize, workers: usize) -> usize {
+        self.max_open_sockets / workers + usize::from(worker < self.max_open_sockets % workers)
+    }
+}

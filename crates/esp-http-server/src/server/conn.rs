@@ -1,0 +1,181 @@
+//! What travels between the engine and a handler: everything that is one client's and nobody else's.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+
+use super::session::SessionId;
+use super::shared::Shared;
+use crate::handler::ws::WsState;
+use crate::net::{RxBuf, TxBuf};
+use crate::proto::body::BodyDecoder;
+use crate::proto::head::{BodyLen, Head};
+
+/// One client's connection, owned by whoever works on it: the engine, or the handler that runs.
+pub(crate) struct Conn {
+    pub(crate) id: SessionId,
+    pub(crate) peer_addr: Option<SocketAddr>,
+    pub(crate) shared: Arc<Shared>,
+    /// Present while bytes are in flight; an idle session has given it back to its worker's pool.
+    pub(crate) exchange: Option<Box<Exchange>>,
+    /// Present once the session has become a WebSocket.
+    pub(crate) ws: Option<Box<WsState>>,
+    pub(crate) peer: Peer,
+    /// Whether the session stays open after this response.
+    pub(crate) keep_alive: bool,
+    closing: bool,
+}
+
+/// What the peer still does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// It may send.
+    Sending,
+    /// It has finished sending, and may be waiting for an answer.
+    Finished,
+    /// It is gone.
+    Gone,
+}
+
+/// Buffers and state of one request and its response. Reused, so that a request allocates nothing.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) rx: RxBuf,
+    pub(crate) tx: TxBuf,
+    pub(crate) head: Head,
+    pub(crate) body: BodyDecoder,
+    pub(crate) reply: Reply,
+    /// Encoded header fields of the response that is being set.
+    pub(crate) fields: Vec<u8>,
+    /// How much to read at once; grows while a peer fills it.
+    pub(crate) read_len: usize,
+    /// The client waits for `100 Continue` before it sends its body.
+    pub(crate) continue_due: bool,
+}
+
+/// How far the response is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Nothing of it was written.
+    #[default]
+    None,
+    /// The head was written, and the body is under way.
+    Open,
+    /// All of it was written.
+    Done,
+}
+
+/// More than this waiting to be sent, and whoever writes must wait. What a response of 64 kB needs.
+pub(crate) const TX_HIGH: usize = 64 * 1024 + 1024;
+/// Below this, whoever waits to write goes on.
+pub(crate) const TX_LOW: usize = 16 * 1024;
+const READ_MIN: usize = 2 * 1024;
+const READ_MAX: usize = 64 * 1024;
+/// Buffers that grew beyond this for one peer are not kept for the next.
+const KEEP_MAX: usize = 80 * 1024;
+
+impl Conn {
+    pub(crate) fn new(id: SessionId, peer_addr: Option<SocketAddr>, shared: Arc<Shared>) -> Self {
+        Self {
+            id,
+            peer_addr,
+            shared,
+            exchange: None,
+            ws: None,
+            peer: Peer::Sending,
+            keep_alive: true,
+            closing: false,
+        }
+    }
+
+    /// The buffers of a session that has bytes in flight.
+    pub(crate) fn io(&self) -> &Exchange {
+        self.exchange.as_ref().expect("a session being served has its buffers")
+    }
+
+    /// The buffers of a session that has bytes in flight.
+    pub(crate) fn io_mut(&mut self) -> &mut Exchange {
+        self.exchange.as_mut().expect("a session being served has its buffers")
+    }
+
+    /// Whether the handler was told to end.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    pub(crate) fn set_closing(&mut self) {
+        self.closing = true;
+        self.keep_alive = false;
+    }
+}
+
+impl Exchange {
+    pub(crate) fn new() -> Self {
+        Self {
+            rx: RxBuf::new(),
+            tx: TxBuf::new(),
+            head: Head::new(),
+            body: BodyDecoder::new(BodyLen::None),
+            reply: Reply::None,
+            fields: Vec::new(),
+            read_len: READ_MIN,
+            continue_due: false,
+        }
+    }
+
+    /// Prepares for the body and the response of the request whose head was just parsed.
+    pub(crate) fn begin(&mut self) {
+        self.body = BodyDecoder::new(self.head.body_len());
+        self.continue_due = self.head.expect_continue();
+        self.reply = Reply::None;
+        self.fields.clear();
+    }
+
+    /// Whether nothing of a peer is in the buffers.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.rx.is_empty() && self.tx.is_empty() && !self.head.has_begun()
+    }
+
+    /// Drops what was received and what waits to be sent: the connection is over.
+    pub(crate) fn discard(&mut self) {
+        self.rx.consume(self.rx.len());
+        self.tx.advance(self.tx.len());
+    }
+
+    /// Makes room for the next read.
+    pub(crate) fn reserve_read(&mut self) {
+        self.rx.reserve(self.read_len);
+    }
+
+    /// Adapts the size of reads to a peer that has just filled `len` bytes.
+    pub(crate) fn note_read(&mut self, len: usize) {
+        if len >= self.read_len {
+            self.read_len = (self.read_len * 2).min(READ_MAX);
+        }
+    }
+
+    /// Makes the exchange fit for another client; `false` if it should rather be freed.
+    pub(crate) fn recycle(&mut self) -> bool {
+        self.head.clear();
+        self.body = BodyDecoder::new(BodyLen::None);
+        self.reply = Reply::None;
+        self.fields.clear();
+        self.continue_due = false;
+        self.read_len = READ_MIN;
+        self.rx.capacity().max(self.tx.capacity()).max(self.fields.capacity()) <= KEEP_MAX
+    }
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn").field("id", &self.id).field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+// A detached request takes its connection to another thread.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Conn>();
+};

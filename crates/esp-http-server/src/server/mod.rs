@@ -1,0 +1,452 @@
+//! The engine: sessions, and what happens to them. No sockets, no threads, no clock.
+//!
+//! | for | in |
+//! |---|---|
+//! | the turn of the server: timers, ready sessions, queued work, accept | this file |
+//! | the turn of one session, its life as a state machine | `turn.rs` |
+//! | the session table's row, phases, timers | `session.rs` |
+//! | what travels to the handler and back | `conn.rs` |
+//! | who handles a URI | `router.rs` |
+//! | who goes when the table is full | `lru.rs` |
+//! | when to look at whom | `deadlines.rs` |
+//! | what other threads may ask for | `shared.rs`, `work.rs`, `context.rs` |
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::handler::ws::queue_frame;
+use crate::handler::{Stacks, contain};
+use crate::net::{Net, NetId};
+use crate::time::Instant;
+
+mod builder;
+mod config;
+mod conn;
+mod context;
+mod deadlines;
+mod event;
+mod lru;
+mod router;
+mod session;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod turn;
+mod work;
+
+pub use builder::{ServerBuilder, Transport};
+pub use config::{HandlerMode, HttpConfig};
+pub(crate) use conn::{Conn, Exchange, Peer, Reply, TX_HIGH};
+pub use context::ServerContext;
+use deadlines::Deadlines;
+pub use event::{HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer};
+use lru::LruList;
+use router::Router;
+pub use session::SessionId;
+use session::{Phase, Rank, Session, Timer, Timers};
+pub(crate) use shared::Shared;
+pub use shared::{ServerHandle, WsClient};
+use turn::{Fate, Turn};
+use work::Work;
+pub use work::SessionKind;
+
+/// One worker of a server: the sessions it serves and everything it needs for that.
+///
+/// Its methods are of two kinds:
+/// - [`poll`](Self::poll) is the only door: it is told the time and what is ready, does a bounded
+///   amount of work, and says when it wants to be called again at the latest;
+/// - [`is_stopped`](Self::is_stopped) says when there is nothing left to call it for.
+///
+/// Everything else, also from other threads, goes through the [`ServerHandle`].
+pub struct Server<S: Stacks> {
+    slots: Vec<Slot<S>>,
+    worker: Worker<S>,
+    /// Queued work that is being done; kept for its memory.
+    batch: VecDeque<Work>,
+}
+
+struct Slot<S: Stacks> {
+    generation: u32,
+    session: Option<Session<S::Stack>>,
+}
+
+/// What the sessions of a worker have in common.
+struct Worker<S: Stacks> {
+    number: u16,
+    shared: Arc<Shared>,
+    router: Rc<Router>,
+    observer: Box<dyn Observer + Send>,
+    stacks: S,
+    /// Exchanges that nobody uses.
+    spare: Vec<Box<Exchange>>,
+    limit: usize,
+    open: usize,
+    /// Handlers that are under way.
+    running: usize,
+    /// Sessions whose handlers wait for a turn or a stack, in order.
+    queued: VecDeque<u32>,
+    /// Sessions that have more to do and let others go first.
+    again: Vec<u32>,
+    deadlines: Deadlines,
+    lru: [LruList; 3],
+    stop_at: Option<Instant>,
+}
+
+/// Connections accepted in one turn.
+const ACCEPT_BUDGET: usize = 64;
+/// Exchanges kept for later, so that a burst does not keep its memory for ever.
+const SPARE_MAX: usize = 64;
+
+impl<S: Stacks> Server<S>
+where
+    S::Stack: 'static,
+{
+    /// Worker number `number` of the server that `shared` belongs to.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        number: u16,
+        stacks: S,
+        observer: Box<dyn Observer + Send>,
+    ) -> Self {
+        let limit = shared.config.sockets_of(number.into(), shared.mailboxes.len());
+        let router = Rc::new(shared.router.clone());
+        let worker = Worker {
+            number,
+            shared,
+            router,
+            observer,
+            stacks,
+            spare: Vec::new(),
+            limit,
+            open: 0,
+            running: 0,
+            queued: VecDeque::new(),
+            again: Vec::new(),
+            deadlines: Deadlines::default(),
+            lru: [LruList::new(), LruList::new(), LruList::new()],
+            stop_at: None,
+        };
+        Self { slots: Vec::new(), worker, batch: VecDeque::new() }
+    }
+
+    /// One turn: due timers, ready sessions, queued work, sessions that had more to do, handlers
+    /// that waited for others, new connections.
+    ///
+    /// Gives the moment at which it wants to be called again even if nothing is ready; `None` if
+    /// only the network or another thread can bring something to do.
+    pub fn poll<N: Net>(&mut self, now: Instant, net: &mut N, ready: &[NetId]) -> Option<Instant> {
+        while let Some(slot) = self.worker.deadlines.pop_due(now) {
+            self.turn(slot, now, net, |turn| turn.run_timers());
+        }
+        for id in ready {
+            self.turn(id.0, now, net, |turn| turn.run());
+        }
+        self.do_work(now, net);
+        let mut again = core::mem::take(&mut self.worker.again);
+        for slot in again.drain(..) {
+            self.turn(slot, now, net, |turn| turn.run());
+        }
+        let more_again = core::mem::replace(&mut self.worker.again, again);
+        self.worker.again.extend(more_again);
+        if self.worker.shared.is_stopping() {
+            self.stop(now, net);
+        }
+        let more_to_accept = self.accept(now, net);
+        self.start_queued(now, net);
+        if more_to_accept || !self.worker.again.is_empty() {
+            return Some(now);
+        }
+        [self.worker.deadlines.next(), self.worker.stop_at.filter(|_| self.worker.open > 0)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the server was told to stop and has no session left.
+    pub fn is_stopped(&self) -> bool {
+        self.worker.stop_at.is_some() && self.worker.open == 0
+    }
+
+    /// How to reach this server from elsewhere.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle::new(self.worker.shared.clone())
+    }
+
+    /// Lets a session do `step`, and closes it if that was its end.
+    fn turn<N: Net>(
+        &mut self,
+        slot: u32,
+        now: Instant,
+        net: &mut N,
+        step: impl FnOnce(&mut Turn<'_, S, N>) -> Fate,
+    ) {
+        let Some(Slot { session: Some(session), .. }) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let mut turn = Turn { session, worker: &mut self.worker, net, now };
+        if step(&mut turn) == Fate::Closed {
+            self.remove(slot, net);
+        }
+    }
+
+    /// Cuts a session off, whatever it is doing.
+    fn close<N: Net>(&mut self, slot: u32, now: Instant, net: &mut N) {
+        self.turn(slot, now, net, |turn| turn.cut());
+    }
+
+    /// Takes a session that has ended out of the table.
+    fn remove<N: Net>(&mut self, slot: u32, net: &mut N) {
+        let Some(session) = self.slots[slot as usize].session.take() else { return };
+        net.close(NetId(slot));
+        self.worker.removed(session);
+    }
+
+    /// Takes new connections while there are places for them.
+    ///
+    /// Whether there may be more of them.
+    fn accept<N: Net>(&mut self, now: Instant, net: &mut N) -> bool {
+        for _ in 0..ACCEPT_BUDGET {
+            if self.worker.stop_at.is_some() {
+                return false;
+            }
+            let victim = match self.worker.open < self.worker.limit {
+                true => None,
+                false => match self.worker.victim() {
+                    None => return false,
+                    victim => victim,
+                },
+            };
+            let Some(id) = net.accept() else { return false };
+            if let Some(slot) = victim {
+                log::debug!("session table full: closing {} for a new one", NetId(slot).0);
+                self.turn(slot, now, net, |turn| turn.evict());
+            }
+            self.open(id, now, net);
+        }
+        true
+    }
+
+    fn open<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) {
+        while self.slots.len() <= id.index() {
+            self.slots.push(Slot { generation: 0, session: None });
+        }
+        debug_assert!(self.slots[id.index()].session.is_none(), "{id:?} was not closed");
+        let slot = &mut self.slots[id.index()];
+        slot.generation = slot.generation.wrapping_add(1);
+        let session = SessionId::new(self.worker.number, id.0, slot.generation);
+        let conn = Conn::new(session, net.peer_addr(id), self.worker.shared.clone());
+        let mut timers = Timers::new();
+        timers.set(Timer::Handshake, now + self.worker.shared.config.handshake_timeout);
+        slot.session = Some(Session {
+            id: session,
+            phase: Phase::Opening,
+            conn: Some(Box::new(conn)),
+            ws_handler: None,
+            timers,
+            rank: None,
+            used: true,
+            again: false,
+            connected: false,
+        });
+        self.worker.open += 1;
+        self.turn(id.0, now, net, |turn| turn.run());
+    }
+
+    /// Does what other threads have queued.
+    fn do_work<N: Net>(&mut self, now: Instant, net: &mut N) {
+        let mut batch = core::mem::take(&mut self.batch);
+        self.worker.mailbox().take(&mut batch);
+        let mut requests = Vec::new();
+        for work in batch.drain(..) {
+            self.work(work, now, net, &mut requests);
+            for request in requests.drain(..) {
+                self.request(request, now, net);
+            }
+        }
+        self.batch = batch;
+    }
+
+    fn work<N: Net>(&mut self, work: Work, now: Instant, net: &mut N, requests: &mut Vec<Work>) {
+        match work {
+            Work::Run(function) => {
+                let handle = self.handle();
+                let mut context = ServerContext { handle: &handle, now, requests };
+                if contain(|| function(&mut context)).is_none() {
+                    log::error!("a queued work function panicked");
+                }
+            }
+            Work::Close(session) if self.is_current(session) => self.close(session.slot(), now, net),
+            Work::Close(_) => {}
+            Work::Frame { to: Some(session), frame } => {
+                if self.is_current(session) {
+                    self.send_frame(session.slot(), frame, now, net);
+                }
+            }
+            Work::Frame { to: None, frame } => {
+                for slot in 0..self.slots.len() as u32 {
+                    self.send_frame(slot, frame.clone(), now, net);
+                }
+            }
+        }
+    }
+
+    /// Does what a work function asked for, or passes it on to the worker that can.
+    fn request<N: Net>(&mut self, request: Work, now: Instant, net: &mut N) {
+        let session = match &request {
+            Work::Close(session) | Work::Frame { to: Some(session), .. } => *session,
+            Work::Run(_) | Work::Frame { to: None, .. } => return,
+        };
+        if session.worker() == usize::from(self.worker.number) {
+            self.work(request, now, net, &mut Vec::new());
+        } else if let Err(error) = self.handle().post(session.worker(), request) {
+            log::warn!("session {session}: {error}");
+        }
+    }
+
+    /// Gives a WebSocket client a frame; one that does not take what it was sent is closed.
+    fn send_frame<N: Net>(&mut self, slot: u32, frame: Arc<[u8]>, now: Instant, net: &mut N) {
+        let Some(Slot { session: Some(session), .. }) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let Some(conn) = session.conn.as_mut().filter(|conn| conn.ws.is_some()) else { return };
+        self.worker.lend(conn);
+        session.used = true;
+        if queue_frame(conn, frame) {
+            self.worker.again(session);
+        } else {
+            let limit = self.worker.shared.config.ws_queue_len;
+            log::debug!("session {}: closing, it does not read (ws_queue_len = {limit})", session.id);
+            self.close(slot, now, net);
+        }
+    }
+
+    fn is_current(&self, id: SessionId) -> bool {
+        let slot = self.slots.get(id.slot() as usize);
+        slot.and_then(|slot| slot.session.as_ref()).is_some_and(|session| session.id == id)
+    }
+
+    /// Starts handlers that had to wait for others to end.
+    fn start_queued<N: Net>(&mut self, now: Instant, net: &mut N) {
+        for _ in 0..self.worker.queued.len() {
+            if !self.worker.has_turn() {
+                return;
+            }
+            let Some(slot) = self.worker.queued.pop_front() else { return };
+            self.turn(slot, now, net, |turn| turn.start_queued());
+        }
+    }
+
+    /// Moves a stopping server on.
+    fn stop<N: Net>(&mut self, now: Instant, net: &mut N) {
+        let slots = 0..self.slots.len() as u32;
+        match self.worker.stop_at {
+            None => {
+                net.stop_listening();
+                self.worker.stop_at = Some(now + self.worker.shared.config.stop_timeout);
+                slots.for_each(|slot| self.turn(slot, now, net, |turn| turn.wind_down()));
+            }
+            Some(at) if now >= at => slots.for_each(|slot| self.close(slot, now, net)),
+            Some(_) => {}
+        }
+    }
+}
+
+impl<S: Stacks> Worker<S> {
+    fn mailbox(&self) -> &work::Mailbox {
+        &self.shared.mailboxes[usize::from(self.number)]
+    }
+
+    /// Makes sure that `conn` has buffers.
+    fn lend(&mut self, conn: &mut Conn) {
+        if conn.exchange.is_none() {
+            let exchange = self.spare.pop().unwrap_or_else(|| Box::new(Exchange::new()));
+            conn.exchange = Some(exchange);
+        }
+    }
+
+    /// Takes the buffers of `conn` back.
+    fn reclaim(&mut self, conn: &mut Conn) {
+        if let Some(mut exchange) = conn.exchange.take()
+            && exchange.recycle()
+            && self.spare.len() < SPARE_MAX
+        {
+            self.spare.push(exchange);
+        }
+    }
+
+    /// Has a session looked at again before the worker waits.
+    fn again(&mut self, session: &mut Session<S::Stack>) {
+        if !core::mem::replace(&mut session.again, true) {
+            self.again.push(session.id.slot());
+        }
+    }
+
+    /// Whether another handler may start.
+    fn has_turn(&self) -> bool {
+        self.running == 0 || self.shared.config.handler_mode == HandlerMode::Concurrent
+    }
+
+    /// The session to close for a new one.
+    fn victim(&self) -> Option<u32> {
+        let mut ranks = self.lru.iter();
+        ranks.find_map(LruList::oldest).filter(|_| self.shared.config.lru_purge_enable)
+    }
+
+    /// Puts a session where it belongs among those that may be closed for a new one.
+    fn set_rank(&mut self, session: &mut Session<S::Stack>, rank: Option<Rank>) {
+        let slot = session.id.slot();
+        if session.rank != rank {
+            if let Some(old) = core::mem::replace(&mut session.rank, rank) {
+                self.lru[old as usize].remove(slot);
+            }
+            session.used = true;
+        }
+        if core::mem::take(&mut session.used)
+            && let Some(rank) = rank
+        {
+            self.lru[rank as usize].touch(slot);
+        }
+    }
+
+    fn removed(&mut self, mut session: Session<S::Stack>) {
+        debug_assert!(!matches!(session.phase, Phase::Handling { .. }), "a task is never dropped");
+        self.open -= 1;
+        self.deadlines.remove(session.id.slot());
+        self.set_rank(&mut session, None);
+        if let Some(conn) = &mut session.conn {
+            if let Some(exchange) = &mut conn.exchange {
+                exchange.discard();
+            }
+            self.reclaim(conn);
+        }
+        if session.connected {
+            self.mailbox().session_closed(session.id);
+            self.call_hook(|hooks| hooks.close.as_ref(), session.id);
+            self.observer.notice(Notice::Disconnected(session.id));
+        }
+    }
+
+    fn call_hook(
+        &self,
+        hook: impl FnOnce(&shared::Hooks) -> Option<&shared::SessionHook>,
+        session: SessionId,
+    ) {
+        if let Some(hook) = hook(&self.shared.hooks)
+            && contain(|| hook(session)).is_none()
+        {
+            log::error!("session {session}: a session hook panicked");
+        }
+    }
+}
+
+impl<S: Stacks> core::fmt::Debug for Server<S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Server")
+            .field("worker", &self.worker.number)
+            .field("open", &self.worker.open)
+            .finish_non_exhaustive()
+    }
+}

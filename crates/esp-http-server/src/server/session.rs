@@ -1,0 +1,176 @@
+//! One client: its identity, what it is doing, and its timers.
+//!
+//! ```text
+//!            accept                 handshake done              whole head
+//!   (free) ─────────▶ Opening ───────────────────▶ Head ──────────────────▶ Queued
+//!     ▲                  │                        ▲   │ bad head              │ a turn and a stack
+//!     │                  │ failed, late           │   ▼                       ▼
+//!     └───────────── Closing ◀────────────────────┼─ error ◀──────────── Handling
+//!                        ▲                        │ body drained             │    │
+//!                        │                        └──── Draining ◀───────────┘    │ upgraded
+//!                        │ closed by either side                                  ▼
+//!                        └──────────────────────────────────────────────── WebSocket ⇄ Queued
+//! ```
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use super::conn::Conn;
+use super::router::Found;
+use crate::handler::{Task, Wait};
+use crate::time::Instant;
+
+/// A client's name, for as long as it is connected and for ever after: a number that was one
+/// client's is never another's, so a late message or close can't reach the wrong one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId {
+    worker: u16,
+    slot: u32,
+    generation: u32,
+}
+
+impl SessionId {
+    pub(crate) const fn new(worker: u16, slot: u32, generation: u32) -> Self {
+        Self { worker, slot, generation }
+    }
+
+    pub(crate) const fn worker(self) -> usize {
+        self.worker as usize
+    }
+
+    pub(crate) const fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
+impl fmt::Display for SessionId {
+    /// `worker.slot.generation`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.worker, self.slot, self.generation)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({self})")
+    }
+}
+
+/// A row of the session table that is taken.
+pub(super) struct Session<S: corosensei::stack::Stack> {
+    pub(super) id: SessionId,
+    pub(super) phase: Phase<S>,
+    /// Absent only inside [`Task`]'s `resume`: then the handler has it.
+    pub(super) conn: Option<Box<Conn>>,
+    /// The handler of its messages, once it is a WebSocket.
+    pub(super) ws_handler: Option<Found>,
+    pub(super) timers: Timers,
+    /// Where it stands among those that may be closed for a new one.
+    pub(super) rank: Option<Rank>,
+    /// Whether it did something worth a new LRU stamp since the last one.
+    pub(super) used: bool,
+    /// Whether it is on the worker's list of sessions to look at again.
+    pub(super) again: bool,
+    /// Whether the application was told of it.
+    pub(super) connected: bool,
+}
+
+/// Which sessions are closed first when a new one needs the place; within a rank, the least recently
+/// used. A session that is being served has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rank {
+    /// Lingering: all is said.
+    Closing,
+    /// Idle, or not yet heard of.
+    Http,
+    /// WebSocket: losing it is noticed.
+    WebSocket,
+}
+
+/// Where a session is in its life.
+pub(super) enum Phase<S: corosensei::stack::Stack> {
+    /// Whatever comes before HTTP: the TLS handshake.
+    Opening,
+    /// Between requests, or in the middle of a request's head.
+    Head,
+    /// A whole head or the start of a WebSocket message is there, and waits for its handler's turn.
+    Queued { handler: Found },
+    /// Its handler is under way, and waits for something.
+    Handling { task: Task<S>, wait: Wait },
+    /// The handler has returned; the rest of the body that it did not read is dropped.
+    Draining { left: usize },
+    /// Upgraded, between messages.
+    WebSocket,
+    /// The last bytes leave; then the peer is given a moment to finish.
+    Closing { shut: bool },
+}
+
+/// What a session may be waiting for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    Handshake,
+    Head,
+    Idle,
+    Recv,
+    Send,
+    /// A handler's own wait.
+    Task,
+    Ping,
+    Pong,
+    Linger,
+}
+
+/// The moments at which a session's timers go off.
+#[derive(Debug)]
+pub(super) struct Timers([Instant; Timer::ALL.len()]);
+
+impl Timer {
+    const ALL: [Self; 9] = [
+        Self::Handshake,
+        Self::Head,
+        Self::Idle,
+        Self::Recv,
+        Self::Send,
+        Self::Task,
+        Self::Ping,
+        Self::Pong,
+        Self::Linger,
+    ];
+}
+
+impl Timers {
+    pub(super) const fn new() -> Self {
+        Self([Instant::NEVER; Timer::ALL.len()])
+    }
+
+    pub(super) fn set(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize] = at;
+    }
+
+    /// Starts `timer` unless it runs already.
+    pub(super) fn start(&mut self, timer: Timer, at: Instant) {
+        if !self.is_running(timer) {
+            self.set(timer, at);
+        }
+    }
+
+    pub(super) fn stop(&mut self, timer: Timer) {
+        self.set(timer, Instant::NEVER);
+    }
+
+    pub(super) fn is_running(&self, timer: Timer) -> bool {
+        self.0[timer as usize] != Instant::NEVER
+    }
+
+    /// The moment at which the first timer goes off.
+    pub(super) fn next(&self) -> Instant {
+        self.0.iter().copied().min().unwrap_or(Instant::NEVER)
+    }
+
+    /// Takes a timer that has gone off.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
+        let timer = Timer::ALL.into_iter().find(|timer| self.0[*timer as usize] <= now)?;
+        self.stop(timer);
+        Some(timer)
+    }
+}

@@ -1,0 +1,765 @@
+//! The turn of one session: as far as it comes without waiting, within a budget.
+//!
+//! Each phase has one method, which moves the session on and says how: [`Step::Again`] if there may
+//! be more to do, [`Step::Rest`] if the session must wait, [`Step::Closed`] if it has ended. The
+//! diagram of the phases is in `session.rs`.
+
+use super::conn::{Conn, Peer, Reply, TX_HIGH, TX_LOW};
+use super::event::Notice;
+use super::router::{Found, Routed, UriHandler};
+use super::session::{Phase, Rank, Session, Timer};
+use super::{Stacks, Worker};
+use crate::error::Error;
+use crate::handler::ws::{Closing, Received, WsState, receive, send_close, send_ping};
+use crate::handler::{Outcome, Request, Resumed, Task, Wait, Wake, WsRequest, write_simple};
+use crate::net::{Net, NetError, NetId, TxBuf};
+use crate::proto::head::{HeadError, Limits, Parsed};
+use crate::proto::response as encode;
+use crate::proto::status::{ErrorCode, Status};
+use crate::proto::ws::frame::CloseCode;
+use crate::proto::ws::handshake;
+use crate::time::Instant;
+
+/// One session, its worker and the network, for the length of a turn.
+pub(super) struct Turn<'a, S: Stacks, N> {
+    pub(super) session: &'a mut Session<S::Stack>,
+    pub(super) worker: &'a mut Worker<S>,
+    pub(super) net: &'a mut N,
+    pub(super) now: Instant,
+}
+
+/// What became of a session in its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Open,
+    Closed,
+}
+
+/// How a phase has moved on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Again,
+    Rest,
+    Closed,
+}
+
+enum Flushed {
+    All,
+    Blocked,
+    Lost,
+}
+
+enum Arrived {
+    Some,
+    Nothing,
+    Finished,
+    Lost,
+}
+
+/// Steps of one session before others have their turn: so many pipelined requests, say.
+const TURN_BUDGET: usize = 32;
+
+impl<S: Stacks, N: Net> Turn<'_, S, N>
+where
+    S::Stack: 'static,
+{
+    /// Moves the session on as far as it comes.
+    pub(super) fn run(&mut self) -> Fate {
+        self.session.again = false;
+        for _ in 0..TURN_BUDGET {
+            let step = match self.session.phase {
+                Phase::Opening => self.opening(),
+                Phase::Head => self.head(),
+                Phase::Queued { .. } => self.queued(),
+                Phase::Handling { wait, .. } => self.handling(wait),
+                Phase::Draining { left } => self.draining(left),
+                Phase::WebSocket => self.web_socket(),
+                Phase::Closing { shut } => self.closing(shut),
+            };
+            match step {
+                Step::Again => {}
+                Step::Rest => {
+                    self.rest();
+                    return Fate::Open;
+                }
+                Step::Closed => {
+                    self.end_task();
+                    return Fate::Closed;
+                }
+            }
+        }
+        self.worker.again(self.session);
+        self.rest();
+        Fate::Open
+    }
+
+    /// Before HTTP: the TLS handshake.
+    fn opening(&mut self) -> Step {
+        match self.net.open(self.id()) {
+            Ok(()) => {
+                self.session.timers.stop(Timer::Handshake);
+                self.session.connected = true;
+                self.worker.mailbox().session_opened(self.session.id);
+                self.worker.call_hook(|hooks| hooks.open.as_ref(), self.session.id);
+                self.notice(Notice::Connected(self.session.id));
+                self.session.phase = Phase::Head;
+                Step::Again
+            }
+            Err(NetError::WouldBlock) => Step::Rest,
+            Err(error) => self.open_failed(&error),
+        }
+    }
+
+    fn open_failed(&mut self, error: &(dyn core::error::Error + 'static)) -> Step {
+        let peer = self.conn().peer_addr;
+        match peer {
+            Some(peer) => log::debug!("connection from {peer} failed to open: {error}"),
+            None => log::debug!("a connection failed to open: {error}"),
+        }
+        self.notice(Notice::OpenFailed { session: self.session.id, peer, error });
+        Step::Closed
+    }
+
+    /// Between requests, or in the middle of a head.
+    fn head(&mut self) -> Step {
+        self.lend();
+        let config = &self.worker.shared.config;
+        let limits = Limits {
+            head_len: config.max_req_hdr_len,
+            uri_len: config.max_uri_len,
+            field_count: config.max_req_hdr_fields,
+        };
+        loop {
+            let io = self.conn().io_mut();
+            let may_answer = io.tx.len() < TX_HIGH;
+            if may_answer && !io.rx.is_empty() {
+                match io.head.parse(io.rx.as_slice(), &limits) {
+                    Ok(Parsed::Complete { len }) => {
+                        io.rx.consume(len);
+                        return self.request();
+                    }
+                    Ok(Parsed::Partial) => {}
+                    Err(error) => return self.bad_head(&error),
+                }
+            }
+            match self.flush() {
+                Flushed::Lost => return Step::Closed,
+                Flushed::Blocked if !may_answer => return Step::Rest,
+                _ if !may_answer => continue,
+                _ => {}
+            }
+            match self.recv() {
+                Arrived::Some => {}
+                Arrived::Nothing => return Step::Rest,
+                Arrived::Finished => return self.begin_closing(),
+                Arrived::Lost => return Step::Closed,
+            }
+        }
+    }
+
+    fn bad_head(&mut self, error: &HeadError) -> Step {
+        log::debug!("session {}: bad request: {error}", self.session.id);
+        let status = error.status();
+        let conn = self.conn();
+        conn.keep_alive = false;
+        conn.io_mut().begin();
+        let text = alloc::format!("{error}\n");
+        self.answer(status, &text);
+        self.begin_closing()
+    }
+
+    /// A whole head is there.
+    fn request(&mut self) -> Step {
+        self.session.used = true;
+        self.session.timers.stop(Timer::Head);
+        self.session.timers.stop(Timer::Idle);
+        self.notice(Notice::OnHeader(self.session.id));
+        let stopping = self.worker.stop_at.is_some();
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+        conn.keep_alive = !stopping && conn.io().head.keep_alive();
+        conn.io_mut().begin();
+        let head = &conn.io().head;
+        match self.worker.router.route(head.method(), head.path()) {
+            Routed::To(route) => {
+                let found = Found::new(&self.worker.router, route);
+                match found.handler() {
+                    UriHandler::Http(_) => self.start(found),
+                    UriHandler::WebSocket(_) => self.upgrade(found),
+                }
+            }
+            Routed::NotFound => {
+                self.answer(Status::NOT_FOUND, "");
+                self.after_response()
+            }
+            Routed::MethodNotAllowed(methods) => {
+                let allow: alloc::vec::Vec<_> = methods.iter().map(|of| of.as_str()).collect();
+                self.field("Allow", &allow.join(", "));
+                self.answer(Status::METHOD_NOT_ALLOWED, "");
+                self.after_response()
+            }
+        }
+    }
+
+    /// Makes the session a WebSocket (RFC 6455, section 4.2).
+    fn upgrade(&mut self, handler: Found) -> Step {
+        let io = self.conn().io_mut();
+        match handshake::accept(&io.head) {
+            Ok(accept) => {
+                let out = io.tx.storage();
+                handshake::encode_response(out, &accept, None).expect("no subprotocol to refuse");
+                encode::end_of_head(out);
+                io.head.clear();
+                self.conn().ws = Some(WsState::new());
+                self.session.ws_handler = Some(handler);
+                self.session.phase = Phase::WebSocket;
+                self.worker.mailbox().session_upgraded(self.session.id);
+                self.notice(Notice::HeadersSent(self.session.id));
+                Step::Again
+            }
+            Err(error) => {
+                for (name, value) in error.fields() {
+                    self.field(name, value);
+                }
+                self.answer(error.status(), &alloc::format!("{error}\n"));
+                self.after_response()
+            }
+        }
+    }
+
+    /// Starts a handler, or lets it wait for its turn.
+    fn start(&mut self, handler: Found) -> Step {
+        if !self.worker.has_turn() {
+            return self.queue(handler);
+        }
+        let Some(stack) = self.worker.stacks.take() else {
+            if self.worker.running > 0 {
+                return self.queue(handler);
+            }
+            log::error!("no stack for a handler: answering 503");
+            self.conn().keep_alive = false;
+            self.answer(Status::SERVICE_UNAVAILABLE, "");
+            return self.begin_closing();
+        };
+        let task = Task::new(stack, move |link| match handler.handler() {
+            UriHandler::Http(handler) => handler(&mut Request::new(link)),
+            UriHandler::WebSocket(handler) => handler(&mut WsRequest::new(link)),
+        });
+        self.worker.running += 1;
+        self.session.phase = Phase::Handling { task, wait: Wait::Readable };
+        self.resume(Wake::Ready)
+    }
+
+    fn queue(&mut self, handler: Found) -> Step {
+        self.session.phase = Phase::Queued { handler };
+        self.worker.queued.push_back(self.session.id.slot());
+        Step::Rest
+    }
+
+    /// Waits for its handler's turn; what is to be sent need not wait.
+    fn queued(&mut self) -> Step {
+        match self.flush() {
+            Flushed::Lost => Step::Closed,
+            _ => Step::Rest,
+        }
+    }
+
+    /// Its turn has come.
+    pub(super) fn start_queued(&mut self) -> Fate {
+        // A session that closed while it waited may have left its place in the queue to another.
+        if let Phase::Queued { .. } = self.session.phase
+            && let Phase::Queued { handler } =
+                core::mem::replace(&mut self.session.phase, Phase::Head)
+            && self.start(handler) == Step::Closed
+        {
+            return Fate::Closed;
+        }
+        self.run()
+    }
+
+    /// A handler is under way and waits.
+    fn handling(&mut self, wait: Wait) -> Step {
+        let flushed = self.flush();
+        if let Flushed::Lost = flushed {
+            return self.resume(Wake::Closing);
+        }
+        match wait {
+            Wait::Readable => match self.recv() {
+                Arrived::Some | Arrived::Finished => self.resume(Wake::Ready),
+                Arrived::Lost => self.resume(Wake::Closing),
+                Arrived::Nothing => {
+                    let timeout = self.worker.shared.config.recv_wait_timeout;
+                    self.session.timers.start(Timer::Recv, self.now + timeout);
+                    Step::Rest
+                }
+            },
+            Wait::Writable if self.conn().io().tx.len() <= TX_LOW => self.resume(Wake::Ready),
+            Wait::Writable => Step::Rest,
+            Wait::For(_) => {
+                // Bytes of the next request may come meanwhile; news of the peer's end, too.
+                let received = self.conn().io().rx.len();
+                if received < TX_LOW && matches!(self.recv(), Arrived::Lost) {
+                    return self.resume(Wake::Closing);
+                }
+                Step::Rest
+            }
+        }
+    }
+
+    /// Lets the handler go on until it waits again or ends.
+    fn resume(&mut self, wake: Wake) -> Step {
+        let Phase::Handling { task, wait } = &mut self.session.phase else { return Step::Again };
+        self.session.timers.stop(Timer::Recv);
+        self.session.timers.stop(Timer::Task);
+        let conn = self.session.conn.take().expect("a waiting handler has left its connection");
+        match task.resume(conn, wake) {
+            Resumed::Waiting(conn, for_what) => {
+                *wait = for_what;
+                self.session.conn = Some(conn);
+                if let Wait::For(duration) = for_what {
+                    self.session.timers.set(Timer::Task, self.now + duration);
+                }
+                Step::Again
+            }
+            Resumed::Finished(conn, outcome) => {
+                self.session.conn = Some(conn);
+                let ended = core::mem::replace(&mut self.session.phase, Phase::Head);
+                if let Phase::Handling { task, .. } = ended {
+                    self.worker.stacks.give(task.into_stack());
+                    self.worker.running -= 1;
+                }
+                self.ended(outcome)
+            }
+        }
+    }
+
+    /// A handler has ended.
+    fn ended(&mut self, outcome: Outcome) -> Step {
+        let id = self.session.id;
+        match &outcome {
+            Outcome::Returned(Ok(())) => {}
+            Outcome::Returned(Err(error)) => log::info!("session {id}: handler failed: {error}"),
+            Outcome::Panicked => log::error!("session {id}: handler panicked"),
+        }
+        if self.conn().peer == Peer::Gone || self.conn().is_closing() {
+            return self.after_cut(outcome);
+        }
+        if self.conn().ws.is_some() {
+            return self.ws_ended(outcome);
+        }
+        if self.conn().io().reply != Reply::None {
+            self.notice(Notice::HeadersSent(id));
+        }
+        let (status, text) = match (outcome, self.conn().io().reply) {
+            (Outcome::Returned(Ok(())), Reply::Done) => return self.after_response(),
+            // A head without the body it announced can only be cut off.
+            (_, Reply::Open) => return self.begin_closing(),
+            (Outcome::Returned(Ok(())), Reply::None) => {
+                log::error!("session {id}: the handler returned without a response");
+                (Some(Status::INTERNAL_SERVER_ERROR), None)
+            }
+            (Outcome::Returned(Err(error)), _) => match Error::find(&*error) {
+                Some(error) => (error.status(), Some(alloc::format!("{error}\n"))),
+                None => (Some(Status::INTERNAL_SERVER_ERROR), None),
+            },
+            (Outcome::Panicked, _) => (Some(Status::INTERNAL_SERVER_ERROR), None),
+        };
+        self.conn().keep_alive = false;
+        if let Some(status) = status
+            && self.conn().io().reply == Reply::None
+        {
+            self.conn().io_mut().fields.clear();
+            // What went wrong in here is for the log; what the client did wrong is for the client.
+            let text = text.filter(|_| status.code() < 500).unwrap_or_default();
+            self.answer(status, &text);
+        }
+        self.begin_closing()
+    }
+
+    /// The handler of a session that ends has ended.
+    fn after_cut(&mut self, outcome: Outcome) -> Step {
+        let done = matches!(outcome, Outcome::Returned(Ok(())));
+        if self.conn().peer != Peer::Gone && done && self.conn().io().reply == Reply::Done {
+            return self.begin_closing();
+        }
+        Step::Closed
+    }
+
+    fn ws_ended(&mut self, outcome: Outcome) -> Step {
+        self.session.used = true;
+        let failed = match &outcome {
+            Outcome::Returned(Ok(())) => false,
+            Outcome::Returned(Err(error)) => !matches!(Error::find(&**error), Some(Error::Closed)),
+            Outcome::Panicked => true,
+        };
+        if failed {
+            send_close(self.conn(), CloseCode::INTERNAL_ERROR, "");
+            return self.begin_closing();
+        }
+        self.session.phase = Phase::WebSocket;
+        Step::Again
+    }
+
+    /// The whole response is written.
+    fn after_response(&mut self) -> Step {
+        let left = self.worker.shared.config.purge_len;
+        let conn = self.conn();
+        if !conn.keep_alive {
+            return self.begin_closing();
+        }
+        let io = conn.io_mut();
+        if io.body.is_done() {
+            io.head.clear();
+            self.session.phase = Phase::Head;
+        } else {
+            self.session.phase = Phase::Draining { left };
+        }
+        Step::Again
+    }
+
+    /// Drops the rest of a body that its handler did not read.
+    fn draining(&mut self, mut left: usize) -> Step {
+        loop {
+            let io = self.conn().io_mut();
+            while !io.rx.is_empty() && !io.body.is_done() {
+                let Ok(decoded) = io.body.decode(io.rx.as_slice()) else {
+                    return self.begin_closing();
+                };
+                io.rx.consume(decoded.consumed);
+                let Some(rest) = left.checked_sub(decoded.consumed) else {
+                    return self.begin_closing();
+                };
+                left = rest;
+            }
+            self.session.phase = Phase::Draining { left };
+            if self.conn().io().body.is_done() {
+                self.session.timers.stop(Timer::Recv);
+                return self.after_response();
+            }
+            if let Flushed::Lost = self.flush() {
+                return Step::Closed;
+            }
+            match self.recv() {
+                Arrived::Some => {}
+                Arrived::Finished => return self.begin_closing(),
+                Arrived::Lost => return Step::Closed,
+                Arrived::Nothing => {
+                    let timeout = self.worker.shared.config.recv_wait_timeout;
+                    self.session.timers.start(Timer::Recv, self.now + timeout);
+                    return Step::Rest;
+                }
+            }
+        }
+    }
+
+    /// A WebSocket between two messages.
+    fn web_socket(&mut self) -> Step {
+        self.lend();
+        loop {
+            let conn = self.conn();
+            if conn.ws.as_ref().is_some_and(|ws| ws.closing() == Closing::Done) {
+                return self.begin_closing();
+            }
+            let may_answer = conn.io().tx.len() < TX_HIGH;
+            if may_answer && !conn.io().rx.is_empty() {
+                match receive(conn, None) {
+                    Ok(Received::Begun) => {
+                        let handler = self.session.ws_handler.clone();
+                        return match handler {
+                            Some(handler) => self.start(handler),
+                            None => Step::Closed,
+                        };
+                    }
+                    // The rest of a message that no handler wanted is dropped.
+                    Ok(Received::Continued | Received::Part(..) | Received::Control) => continue,
+                    Ok(Received::Closed) | Err(_) => return self.begin_closing(),
+                    Ok(Received::NeedMore) => {}
+                }
+            }
+            match self.flush() {
+                Flushed::Lost => return Step::Closed,
+                Flushed::Blocked if !may_answer => return Step::Rest,
+                _ if !may_answer => continue,
+                _ => {}
+            }
+            match self.recv() {
+                Arrived::Some => {
+                    self.session.timers.stop(Timer::Ping);
+                    self.session.timers.stop(Timer::Pong);
+                }
+                Arrived::Nothing => return Step::Rest,
+                Arrived::Finished | Arrived::Lost => return Step::Closed,
+            }
+        }
+    }
+
+    fn begin_closing(&mut self) -> Step {
+        self.session.phase = Phase::Closing { shut: false };
+        Step::Again
+    }
+
+    /// Nothing more is to be said. A peer that may still be sending is given a moment to read what
+    /// was said: closing at once would make the system throw that away (RFC 9112, section 9.6).
+    fn closing(&mut self, shut: bool) -> Step {
+        if !shut {
+            self.lend();
+            match self.flush() {
+                Flushed::Lost => return Step::Closed,
+                Flushed::Blocked => return Step::Rest,
+                Flushed::All if !self.expects_more() => return Step::Closed,
+                Flushed::All => {}
+            }
+            self.net.shutdown(self.id());
+            let linger = self.worker.shared.config.linger_timeout;
+            self.session.timers.start(Timer::Linger, self.now + linger);
+            self.session.phase = Phase::Closing { shut: true };
+            return Step::Again;
+        }
+        let io = self.conn().io_mut();
+        io.rx.consume(io.rx.len());
+        match self.recv() {
+            Arrived::Some => Step::Again,
+            Arrived::Nothing => Step::Rest,
+            Arrived::Finished | Arrived::Lost => Step::Closed,
+        }
+    }
+
+    /// Whether the peer may be in the middle of something.
+    fn expects_more(&mut self) -> bool {
+        let conn = self.conn();
+        let io = conn.io();
+        let is_clean = conn.ws.is_none()
+            && io.rx.is_empty()
+            && (io.reply == Reply::Done && io.body.is_done() || !io.head.has_begun());
+        conn.peer == Peer::Sending && !is_clean
+    }
+
+    /// Sends what waits to be sent.
+    fn flush(&mut self) -> Flushed {
+        let id = self.id();
+        let mut nothing = TxBuf::new();
+        loop {
+            let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+            let tx = conn.exchange.as_mut().map_or(&mut nothing, |exchange| &mut exchange.tx);
+            if tx.is_empty() && self.net.unsent(id) == 0 {
+                self.session.timers.stop(Timer::Send);
+                return Flushed::All;
+            }
+            match self.net.send(id, tx) {
+                Ok(len) => {
+                    self.session.timers.stop(Timer::Send);
+                    if len > 0 {
+                        self.worker.observer.notice(Notice::SentData(self.session.id, len));
+                    }
+                }
+                Err(NetError::WouldBlock) => {
+                    let timeout = self.worker.shared.config.send_wait_timeout;
+                    self.session.timers.start(Timer::Send, self.now + timeout);
+                    return Flushed::Blocked;
+                }
+                Err(error) => {
+                    log::debug!("session {}: sending failed: {error}", self.session.id);
+                    conn.peer = Peer::Gone;
+                    return Flushed::Lost;
+                }
+            }
+        }
+    }
+
+    /// Reads once.
+    fn recv(&mut self) -> Arrived {
+        let id = self.id();
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+        if conn.peer != Peer::Sending {
+            return Arrived::Finished;
+        }
+        let exchange = conn.exchange.as_mut().expect("a session that reads has buffers");
+        exchange.reserve_read();
+        match self.net.recv(id, &mut exchange.rx) {
+            Ok(0) => {
+                conn.peer = Peer::Finished;
+                Arrived::Finished
+            }
+            Ok(len) => {
+                exchange.note_read(len);
+                self.worker.observer.notice(Notice::OnData(self.session.id, len));
+                Arrived::Some
+            }
+            Err(NetError::WouldBlock) => Arrived::Nothing,
+            Err(error) => {
+                log::debug!("session {}: receiving failed: {error}", self.session.id);
+                conn.peer = Peer::Gone;
+                Arrived::Lost
+            }
+        }
+    }
+
+    /// Lets timers go off that are due, then moves the session on.
+    pub(super) fn run_timers(&mut self) -> Fate {
+        while let Some(timer) = self.session.timers.pop_due(self.now) {
+            if self.on_timer(timer) == Step::Closed {
+                self.end_task();
+                return Fate::Closed;
+            }
+        }
+        self.run()
+    }
+
+    fn on_timer(&mut self, timer: Timer) -> Step {
+        let id = self.session.id;
+        if timer != Timer::Task {
+            log::debug!("session {id}: {timer:?} timer");
+        }
+        match timer {
+            Timer::Handshake => self.open_failed(&Error::TimedOut),
+            Timer::Head => {
+                self.conn().keep_alive = false;
+                self.conn().io_mut().begin();
+                self.answer(Status::REQUEST_TIMEOUT, "");
+                self.begin_closing()
+            }
+            Timer::Recv => match self.session.phase {
+                Phase::Handling { .. } => self.resume(Wake::TimedOut),
+                _ => self.begin_closing(),
+            },
+            Timer::Send => {
+                self.conn().peer = Peer::Gone;
+                self.resume(Wake::TimedOut);
+                Step::Closed
+            }
+            Timer::Task => self.resume(Wake::Ready),
+            Timer::Ping => {
+                self.lend();
+                send_ping(self.conn());
+                let keep_alive = self.worker.shared.hooks.ws_keep_alive;
+                if let Some(keep_alive) = keep_alive {
+                    self.session.timers.set(Timer::Pong, self.now + keep_alive.close_after);
+                }
+                Step::Again
+            }
+            Timer::Idle | Timer::Pong | Timer::Linger => Step::Closed,
+        }
+    }
+
+    /// The session waits: sets its timers, gives back what it does not need, takes its LRU place.
+    fn rest(&mut self) {
+        let shared = self.worker.shared.clone();
+        let session = &mut *self.session;
+        let conn = session.conn.as_mut().expect("a resting session has its connection");
+        let is_idle = conn.exchange.as_ref().is_none_or(|exchange| exchange.is_idle());
+        let rank = match session.phase {
+            Phase::Opening => Some(Rank::Http),
+            Phase::Head if is_idle => {
+                session.timers.stop(Timer::Head);
+                session.timers.start(Timer::Idle, self.now + shared.config.idle_timeout);
+                Some(Rank::Http)
+            }
+            Phase::Head => {
+                session.timers.stop(Timer::Idle);
+                session.timers.start(Timer::Head, self.now + shared.config.head_timeout);
+                Some(Rank::Http)
+            }
+            Phase::WebSocket => {
+                if let Some(keep_alive) = shared.hooks.ws_keep_alive
+                    && !session.timers.is_running(Timer::Pong)
+                {
+                    session.timers.start(Timer::Ping, self.now + keep_alive.ping_every);
+                }
+                Some(Rank::WebSocket)
+            }
+            Phase::Closing { shut: true } => Some(Rank::Closing),
+            _ => None,
+        };
+        if is_idle && !matches!(session.phase, Phase::Handling { .. } | Phase::Queued { .. }) {
+            self.worker.reclaim(conn);
+        }
+        self.worker.set_rank(session, rank);
+        self.worker.deadlines.at_most(session.id.slot(), session.timers.next());
+    }
+
+    /// The server stops: ends what is idle, lets the rest finish.
+    pub(super) fn wind_down(&mut self) -> Fate {
+        match self.session.phase {
+            Phase::Opening => return Fate::Closed,
+            Phase::Head => {
+                let conn = self.conn();
+                if conn.exchange.as_ref().is_none_or(|exchange| exchange.is_idle()) {
+                    return Fate::Closed;
+                }
+            }
+            Phase::WebSocket => {
+                self.lend();
+                send_close(self.conn(), CloseCode::GOING_AWAY, "");
+                self.begin_closing();
+            }
+            _ => self.conn().keep_alive = false,
+        }
+        self.run()
+    }
+
+    /// Makes room for another session.
+    pub(super) fn evict(&mut self) -> Fate {
+        if self.conn().ws.is_some() {
+            self.lend();
+            send_close(self.conn(), CloseCode::TRY_AGAIN_LATER, "");
+            self.flush();
+        }
+        Fate::Closed
+    }
+
+    /// Ends the session now, whatever it is doing.
+    pub(super) fn cut(&mut self) -> Fate {
+        self.end_task();
+        if self.conn().ws.is_some() {
+            self.lend();
+            send_close(self.conn(), CloseCode::GOING_AWAY, "");
+        }
+        self.flush();
+        Fate::Closed
+    }
+
+    /// Tells a handler that is under way to end. It can't wait any more, so it does.
+    fn end_task(&mut self) {
+        while let Phase::Handling { .. } = self.session.phase {
+            self.conn().set_closing();
+            self.resume(Wake::Closing);
+        }
+    }
+
+    /// Writes a response of the server's own.
+    fn answer(&mut self, status: Status, text: &str) {
+        let id = self.session.id;
+        if status.is_error() {
+            self.notice(Notice::Error(id, status));
+        }
+        let text = match ErrorCode::from_status(status) {
+            Some(code) if text.is_empty() => code.default_text(),
+            _ if text.is_empty() => status.reason(),
+            _ => text,
+        };
+        write_simple(self.conn(), status, text);
+        self.notice(Notice::HeadersSent(id));
+    }
+
+    /// Adds a header field of the server's own to the response to come.
+    fn field(&mut self, name: &str, value: &str) {
+        let written = encode::field(&mut self.conn().io_mut().fields, name, value.as_bytes());
+        debug_assert!(written.is_ok(), "{name}: {value}");
+    }
+
+    fn lend(&mut self) {
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+        self.worker.lend(conn);
+    }
+
+    fn conn(&mut self) -> &mut Conn {
+        self.session.conn.as_mut().expect("a resting session has its connection")
+    }
+
+    fn id(&self) -> NetId {
+        NetId(self.session.id.slot())
+    }
+
+    fn notice(&mut self, notice: Notice<'_>) {
+        self.worker.observer.notice(notice);
+    }
+}
