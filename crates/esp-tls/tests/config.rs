@@ -227,22 +227,22 @@ mod bad_certificates {
     #[test]
     fn dates_hold_from_the_first_to_the_last_second() {
         #[derive(Debug)]
-        struct At(Option<u64>);
+        struct At(Option<Duration>);
         impl Clock for At {
             fn unix_time(&self) -> Option<Duration> {
                 self.0
-                    .map(|secs| Duration::from_secs(secs) + Duration::from_millis(999))
             }
         }
         /// 2030-01-01 and 2031-01-01.
-        const FIRST: u64 = 1_893_456_000;
-        const LAST: u64 = 1_924_992_000;
+        const FIRST: Duration = Duration::from_secs(1_893_456_000);
+        const LAST: Duration = Duration::from_secs(1_924_992_000);
+        const MILLISECOND: Duration = Duration::from_millis(1);
         let issued = support::pki::self_signed(2030, 2031);
-        let at = |secs| TlsConfig::with_clock(&issued.cert_pem, &issued.key_pem, At(secs)).is_ok();
-        assert!(!at(Some(FIRST - 1)));
+        let at = |now| TlsConfig::with_clock(&issued.cert_pem, &issued.key_pem, At(now)).is_ok();
+        assert!(!at(Some(FIRST - MILLISECOND)));
         assert!(at(Some(FIRST)));
-        assert!(at(Some(LAST)));
-        assert!(!at(Some(LAST + 1)));
+        assert!(at(Some(LAST + 999 * MILLISECOND)));
+        assert!(!at(Some(LAST + 1_000 * MILLISECOND)));
         assert!(at(None), "while the time is unknown nothing is checked");
     }
 }

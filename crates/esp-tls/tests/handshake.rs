@@ -327,6 +327,22 @@ mod session_tickets {
     }
 
     #[test]
+    fn off_nothing_follows_the_handshake() {
+        let client = ClientSetup {
+            resumption: true,
+            ..ClientSetup::versions(TLS13)
+        }
+        .build();
+        let mut pair = Pair::new(&server_config(), &client);
+        let (_, flight) = recv(&mut pair.server, &pair.client.take());
+        pair.client.give(&flight.out).unwrap();
+        let (result, received) = recv(&mut pair.server, &pair.client.take());
+        result.unwrap();
+        assert!(!pair.server.is_handshaking());
+        assert_eq!(received, Default::default(), "no ticket");
+    }
+
+    #[test]
     fn off_the_server_hello_of_tls_1_2_has_no_session_id() {
         let mut pair = Pair::new(&server_config(), &ClientSetup::versions(TLS12).build());
         let (_, received) = recv(&mut pair.server, &pair.client.take());

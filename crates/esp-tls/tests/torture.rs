@@ -28,7 +28,7 @@ fn torture(versions: &'static [&'static rustls::SupportedProtocolVersion]) {
         .map(|seed| Session::new(&server, &client, seed).run())
         .sum();
     assert!(
-        heard_len > 4_000_000,
+        heard_len > 2_000_000,
         "only {heard_len} bytes were exchanged"
     );
 }
@@ -199,7 +199,7 @@ fn damaged_bytes_are_the_peers_fault() {
             }
         }
     }
-    assert!(noticed > 700, "only {noticed} sessions noticed");
+    assert!(noticed > 600, "only {noticed} sessions noticed");
 }
 
 fn flip_bits(wire: &mut [u8], rng: &mut Rng) {

@@ -137,13 +137,10 @@ impl Settings {
         server.max_early_data_size = 0;
         // State of past sessions is in tickets or nowhere: no memory per client, no session ids.
         server.session_storage = Arc::new(NoServerSessionStorage {});
-        match &self.ticketer {
-            Some(ticketer) => {
-                server.ticketer = Arc::clone(ticketer);
-                // Each resumed session gets the next one; more would be for parallel connections.
-                server.send_tls13_tickets = 1;
-            }
-            None => server.send_tls13_tickets = 0,
+        if let Some(ticketer) = &self.ticketer {
+            server.ticketer = Arc::clone(ticketer);
+            // Each resumed session gets the next one; more would be for parallel connections.
+            server.send_tls13_tickets = 1;
         }
         Ok(server)
     }
