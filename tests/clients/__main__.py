@@ -9,6 +9,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     sys.path.insert(0, str(HERE))
+    sys.dont_write_bytecode = True  # the source tree stays as it was cloned
     loader = unittest.defaultTestLoader
     if sys.argv[1:]:
         suite = loader.loadTestsFromNames(sys.argv[1:])

@@ -186,10 +186,21 @@ def tls_connect(server: Server, context: ssl.SSLContext | None = None) -> ssl.SS
     # Measurements would see Nagle's algorithm otherwise.
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        return (context or tls_context()).wrap_socket(plain, server_hostname="localhost")
+        # An end without close_notify is an error, as it is to clients that fear truncation.
+        return (context or tls_context()).wrap_socket(
+            plain, server_hostname="localhost", suppress_ragged_eofs=False
+        )
     except BaseException:
         plain.close()
         raise
+
+
+def request(sock: ssl.SSLSocket):
+    """One request for the page, whose response fits into one read; the connection stays."""
+    sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    response = sock.recv(16384)
+    if not response.startswith(b"HTTP/1.1 200"):
+        raise AssertionError(f"unexpected response: {response[:80]!r}")
 
 
 def read_to_end(sock: socket.socket) -> bytes:

@@ -1,6 +1,7 @@
 """The programs of the README: `simple` and `wss_server`, with curl, Python and a browser."""
 
 import asyncio
+import ssl
 import time
 import unittest
 
@@ -103,7 +104,7 @@ class Silent:
             try:
                 if not self.sock.recv(4096):
                     return
-            except ConnectionResetError:
+            except (ConnectionResetError, ssl.SSLEOFError):
                 return
             except TimeoutError:
                 raise AssertionError(f"not closed within {within:g} s") from None

@@ -15,22 +15,12 @@ from harness import (
     PATIENCE,
     Server,
     client_hello,
+    request,
     testbed,
     tls_connect,
     tls_context,
     wait_for,
 )
-
-REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-def request(sock: ssl.SSLSocket):
-    """One request for the page, whose response fits into one read."""
-    sock.sendall(REQUEST)
-    response = sock.recv(16384)
-    if not response.startswith(b"HTTP/1.1 200"):
-        raise AssertionError(f"unexpected response: {response[:80]!r}")
-
 
 class StalledHandshakes(unittest.TestCase):
     SILENT = 50

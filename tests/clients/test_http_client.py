@@ -1,21 +1,16 @@
 """HTTP/1.1 as Python's http.client speaks it, and what only a raw socket can say."""
 
+import contextlib
 import http.client
 import os
 import re
 import threading
 
-from harness import (
-    PAGE,
-    PATIENCE,
-    TestbedCase,
-    read_to_end,
-    tls_connect,
-    tls_context,
-)
+from harness import PAGE, PATIENCE, TestbedCase, read_to_end, request, tls_connect, tls_context
 
 
 class HttpClient(TestbedCase):
+    args = ("--max-open-sockets", "50")
     schemes = ("https", "http")
 
     def connect(self) -> http.client.HTTPSConnection:
@@ -84,14 +79,30 @@ class HttpClient(TestbedCase):
             except Exception as error:
                 failures.append(f"client {number}: {error!r}")
 
-        # Fewer than the smallest limit on open sockets, so that nobody is evicted.
-        threads = [threading.Thread(target=talk, args=(number,)) for number in range(5)]
+        threads = [threading.Thread(target=talk, args=(number,)) for number in range(10)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(PATIENCE)
         self.assertEqual(failures, [])
         self.assertFalse(any(thread.is_alive() for thread in threads))
+
+
+class SocketLimit(TestbedCase):
+    args = ("--max-open-sockets", "4", "--lru-purge", "on", "--workers", "1")
+
+    def test_makes_room_for_new_clients_by_the_least_recently_used(self):
+        with contextlib.ExitStack() as stack:
+            clients = []
+            for _ in range(8):
+                clients.append(stack.enter_context(tls_connect(self.server)))
+                request(clients[-1])
+            self.assertEqual(clients[0].recv(1), b"", "the first one is closed by now")
+            # Only its last use counts, not its age.
+            request(clients[4])
+            request(stack.enter_context(tls_connect(self.server)))
+            request(clients[4])
+            self.assertEqual(clients[5].recv(1), b"")
 
 
 class RawSocket(TestbedCase):

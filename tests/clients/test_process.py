@@ -16,10 +16,10 @@ from harness import (
     client_hello,
     make_certs,
     program,
+    request,
     temporary_folder,
     tls_connect,
 )
-from test_hostile import request
 from test_websockets import soon, ws_connect
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
