@@ -156,7 +156,8 @@ set_up() {
             need curl command -v curl
             need openssl command -v openssl
             need chromium command -v chromium
-            need "python3 python3-venv" python3 -c "import ensurepip, venv"
+            need "python3 python3-venv" python3 -c \
+                "import ensurepip, sys, venv; assert sys.version_info >= (3, 11)"
             ;;
         esac
     done

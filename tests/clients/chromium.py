@@ -115,7 +115,8 @@ class Page:
         self.session = None
         self.events = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self.session = attached["sessionId"]
         for domain in ["Page", "Runtime", "Network", "Log"]:
             self.call(f"{domain}.enable")
 
@@ -145,7 +146,7 @@ class Page:
             raise AssertionError(f"{url}: {result['errorText']}")
         self.wait_event("Page.loadEventFired")
 
-    def wait_event(self, method: str, matches=lambda params: True, within: float = PATIENCE) -> dict:
+    def wait_event(self, method: str, matches=lambda params: True, within=PATIENCE) -> dict:
         """The first event of that kind that matches, whether it came already or comes yet."""
         deadline = time.monotonic() + within
         seen = 0

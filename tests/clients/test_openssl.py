@@ -56,7 +56,8 @@ class Handshake(TestbedCase):
 
 class Version(TestbedCase):
     def test_can_be_restricted(self):
-        for version, wanted, refused in [("1.2", "-tls1_2", "-tls1_3"), ("1.3", "-tls1_3", "-tls1_2")]:
+        versions = {"1.2": ("-tls1_2", "-tls1_3"), "1.3": ("-tls1_3", "-tls1_2")}
+        for version, (wanted, refused) in versions.items():
             with self.subTest(version), testbed("--tls-version", version) as server:
                 self.assertIn(PAGE.decode(), s_client(server, wanted))
                 output = s_client(server, refused)

@@ -34,15 +34,11 @@ impl Authority {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::default();
         // Clients find an issuer by its name, so two authorities of one person must differ in it.
-        let id: String = params.key_identifier(&key)[..4]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let id: String =
+            params.key_identifier(&key)[..4].iter().map(|byte| format!("{byte:02x}")).collect();
         let name = format!("Local development CA {id}");
         params.distinguished_name.remove(DnType::CommonName);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, name.as_str());
+        params.distinguished_name.push(DnType::CommonName, name.as_str());
         params.not_before = leaf.from;
         params.not_after = leaf.until.max(leaf.from + Duration::days(DAYS));
         // It signs end entities only: no intermediate below it is valid.
@@ -50,12 +46,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let until = params.not_after;
         let cert_pem = params.self_signed(&key)?.pem();
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            cert_pem,
-            name,
-            until,
-        })
+        Ok(Self { issuer: Issuer::new(params, key), cert_pem, name, until })
     }
 
     /// Loads the authority that an earlier run left in `folder`, if it can sign a certificate
@@ -94,12 +85,7 @@ impl Authority {
             Some(name) => name.as_str().unwrap_or_default().to_owned(),
             None => cert.subject().to_string(),
         };
-        Ok(Self {
-            issuer: Issuer::from_ca_cert_pem(&cert_pem, key)?,
-            cert_pem,
-            name,
-            until,
-        })
+        Ok(Self { issuer: Issuer::from_ca_cert_pem(&cert_pem, key)?, cert_pem, name, until })
     }
 
     /// Signs a new certificate with a new key for `identity`.
@@ -108,10 +94,7 @@ impl Authority {
         let cert = identity.params(valid).signed_by(&key, &self.issuer)?;
         // The chain a server sends may leave out the root (RFC 8446 section 4.4.2), and the
         // authority is a root: this one certificate is the whole chain.
-        Ok(Leaf {
-            cert_pem: cert.pem(),
-            key_pem: key.serialize_pem(),
-        })
+        Ok(Leaf { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
     }
 
     pub(crate) fn cert_pem(&self) -> &str {

@@ -30,11 +30,7 @@ impl<'a> Folder<'a> {
 
     /// Fails if any of `files` is there and may not be replaced.
     pub(crate) fn refuse_overwriting(&self, files: &[&str]) -> Result<(), Error> {
-        let there: Vec<&str> = files
-            .iter()
-            .copied()
-            .filter(|file| self.has(file))
-            .collect();
+        let there: Vec<&str> = files.iter().copied().filter(|file| self.has(file)).collect();
         if there.is_empty() || self.force {
             return Ok(());
         }

@@ -45,9 +45,7 @@ impl Identity<'_> {
         // RFC 5280 appendix A.1 ends a common name at 64 characters, and OpenSSL insists.
         // Peers read a server's name from the alternative names, which have no such limit.
         let common_name: String = common_name.chars().take(MAX_COMMON_NAME).collect();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
+        params.distinguished_name.push(DnType::CommonName, common_name);
         params
     }
 }
@@ -105,16 +103,14 @@ pub(crate) fn parse_name(text: &str) -> Result<Name, String> {
     }
     if !text.is_ascii() {
         return Err(
-            "write international names in their ASCII form, like xn--bcher-kva.example".to_owned(),
+            "write international names in their ASCII form, like xn--bcher-kva.example".to_owned()
         );
     }
     // A wildcard stands for exactly one whole label (RFC 6125 section 6.4.3).
     let base = text.strip_prefix("*.").unwrap_or(text);
     DnsName::try_from(base)
         .map_err(|_| "expected a DNS name or an IP address, without a port".to_owned())?;
-    Ia5String::try_from(text)
-        .map(Name::Dns)
-        .map_err(|error| error.to_string())
+    Ia5String::try_from(text).map(Name::Dns).map_err(|error| error.to_string())
 }
 
 /// The longest common name, in characters (RFC 5280 appendix A.1, `ub-common-name`).
@@ -125,8 +121,6 @@ pub(crate) fn parse_common_name(text: &str) -> Result<String, String> {
     match text.chars().count() {
         0 => Err("a client needs a name".to_owned()),
         1..=MAX_COMMON_NAME => Ok(text.to_owned()),
-        len => Err(format!(
-            "{len} characters; a common name has at most {MAX_COMMON_NAME}"
-        )),
+        len => Err(format!("{len} characters; a common name has at most {MAX_COMMON_NAME}")),
     }
 }

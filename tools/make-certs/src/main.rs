@@ -105,11 +105,8 @@ fn make(cli: &Cli) -> Result<String, Error> {
     if !keeps_ca {
         folder.refuse_overwriting(&authority::FILES)?;
     }
-    let authority = if keeps_ca {
-        Authority::load(&folder, valid)?
-    } else {
-        Authority::new(valid)?
-    };
+    let authority =
+        if keeps_ca { Authority::load(&folder, valid)? } else { Authority::new(valid)? };
     let server = authority.issue(Identity::Server(&cli.names), valid)?;
     let client = authority.issue(Identity::Client(&cli.client), valid)?;
 
@@ -125,12 +122,7 @@ fn make(cli: &Cli) -> Result<String, Error> {
 /// What was written, and what to do with it.
 fn report(cli: &Cli, authority: &Authority, kept_ca: bool, valid: Validity) -> String {
     let out = cli.out.display();
-    let names = cli
-        .names
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let names = cli.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let (host, client) = (cli.names[0].in_url(), &cli.client);
     let (ca, ca_until) = (authority.name(), authority.until().date());
     let ca_verb = if kept_ca { "kept " } else { "wrote" };

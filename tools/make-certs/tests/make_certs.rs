@@ -32,27 +32,15 @@ fn without_arguments_it_makes_certificates_for_this_machine() {
 #[test]
 fn the_server_is_valid_for_the_given_names_only() {
     let dir = TempDir::new().unwrap();
-    make(
-        &dir,
-        &["gateway.local", "*.dev.example", "192.168.4.1", "fd00::1"],
-    );
+    make(&dir, &["gateway.local", "*.dev.example", "192.168.4.1", "fd00::1"]);
 
     for name in ["gateway.local", "a.dev.example", "192.168.4.1", "fd00::1"] {
         verify(dir.path(), "server", Peer::Server(name), 0)
             .unwrap_or_else(|e| panic!("{name}: {e}"));
     }
-    for name in [
-        "localhost",
-        "127.0.0.1",
-        "dev.example",
-        "a.b.dev.example",
-        "192.168.4.2",
-    ] {
+    for name in ["localhost", "127.0.0.1", "dev.example", "a.b.dev.example", "192.168.4.2"] {
         let error = verify(dir.path(), "server", Peer::Server(name), 0).expect_err(name);
-        assert!(
-            matches!(error, webpki::Error::CertNotValidForName(_)),
-            "{name}: {error:?}"
-        );
+        assert!(matches!(error, webpki::Error::CertNotValidForName(_)), "{name}: {error:?}");
     }
 }
 
@@ -61,15 +49,9 @@ fn a_server_cannot_pose_as_a_client_nor_a_client_as_a_server() {
     let dir = TempDir::new().unwrap();
     make(&dir, &[]);
     let error = verify(dir.path(), "server", Peer::Client, 0).unwrap_err();
-    assert!(
-        matches!(error, webpki::Error::RequiredEkuNotFoundContext(_)),
-        "{error:?}"
-    );
+    assert!(matches!(error, webpki::Error::RequiredEkuNotFoundContext(_)), "{error:?}");
     let error = verify(dir.path(), "client", Peer::Server("localhost"), 0).unwrap_err();
-    assert!(
-        matches!(error, webpki::Error::RequiredEkuNotFoundContext(_)),
-        "{error:?}"
-    );
+    assert!(matches!(error, webpki::Error::RequiredEkuNotFoundContext(_)), "{error:?}");
 }
 
 #[test]
@@ -90,10 +72,7 @@ fn it_is_valid_from_now_for_the_given_days() {
     verify(dir.path(), "server", server, 0).unwrap();
     verify(dir.path(), "server", server, 9).unwrap();
     let error = verify(dir.path(), "server", server, 11).unwrap_err();
-    assert!(
-        matches!(error, webpki::Error::CertExpired { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, webpki::Error::CertExpired { .. }), "{error:?}");
 }
 
 #[test]
@@ -105,14 +84,8 @@ fn validity_can_start_in_the_past_and_end_after_2050() {
     for file in ["ca.pem", "server.pem", "client.pem"] {
         let der = certificate(dir.path(), file);
         let (_, cert) = X509Certificate::from_der(&der).unwrap();
-        assert_eq!(
-            cert.validity().not_before.to_string(),
-            "Feb 29 00:00:00 2020 +00:00"
-        );
-        assert_eq!(
-            cert.validity().not_after.to_string(),
-            "Mar  1 00:00:00 2120 +00:00"
-        );
+        assert_eq!(cert.validity().not_before.to_string(), "Feb 29 00:00:00 2020 +00:00");
+        assert_eq!(cert.validity().not_after.to_string(), "Mar  1 00:00:00 2120 +00:00");
     }
 }
 
@@ -143,21 +116,11 @@ fn certificates_have_the_extensions_that_peers_check() {
     for file in ["server.pem", "client.pem"] {
         let der = certificate(dir.path(), file);
         let (_, leaf) = X509Certificate::from_der(&der).unwrap();
-        let constraints = leaf
-            .basic_constraints()
-            .unwrap()
-            .expect("basic constraints");
+        let constraints = leaf.basic_constraints().unwrap().expect("basic constraints");
         assert!(!constraints.value.ca, "{file}");
         let usage = leaf.key_usage().unwrap().expect("key usage");
-        assert!(
-            usage.value.digital_signature() && !usage.value.key_cert_sign(),
-            "{file}"
-        );
-        assert_eq!(
-            leaf.issuer().to_string(),
-            ca.subject().to_string(),
-            "{file}"
-        );
+        assert!(usage.value.digital_signature() && !usage.value.key_cert_sign(), "{file}");
+        assert_eq!(leaf.issuer().to_string(), ca.subject().to_string(), "{file}");
         assert_ne!(leaf.raw_serial(), ca.raw_serial(), "{file}");
     }
 }
@@ -185,13 +148,8 @@ fn each_key_belongs_to_its_certificate() {
 fn only_the_owner_can_read_the_keys() {
     use std::os::unix::fs::PermissionsExt;
     let dir = TempDir::new().unwrap();
-    let mode = |file: &str| {
-        fs::metadata(dir.path().join(file))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777
-    };
+    let mode =
+        |file: &str| fs::metadata(dir.path().join(file)).unwrap().permissions().mode() & 0o777;
     make(&dir, &[]);
     for file in ["ca.key", "server.key", "client.key"] {
         assert_eq!(mode(file), 0o600, "{file}");
@@ -209,15 +167,9 @@ fn nothing_is_overwritten_without_force() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("client.key"), "mine").unwrap();
     let error = refuse(&dir, &[]);
-    assert!(
-        error.contains("already has client.key") && error.contains("--force"),
-        "{error}"
-    );
+    assert!(error.contains("already has client.key") && error.contains("--force"), "{error}");
     assert_eq!(files(&dir), ["client.key"]);
-    assert_eq!(
-        fs::read_to_string(dir.path().join("client.key")).unwrap(),
-        "mine"
-    );
+    assert_eq!(fs::read_to_string(dir.path().join("client.key")).unwrap(), "mine");
 }
 
 #[test]
@@ -270,18 +222,12 @@ fn an_authority_that_cannot_sign_is_refused_before_anything_is_written() {
     let path = |file: &str| dir.path().join(file);
 
     let error = refuse(&dir, &["--force", "--days", "4000"]);
-    assert!(
-        error.contains("before the new certificates would"),
-        "{error}"
-    );
+    assert!(error.contains("before the new certificates would"), "{error}");
     assert_eq!(contents(&dir), before);
 
     fs::rename(path("ca.key"), path("kept.key")).unwrap();
     let error = refuse(&dir, &["--force"]);
-    assert!(
-        error.contains("can't read") && error.contains("ca.key"),
-        "{error}"
-    );
+    assert!(error.contains("can't read") && error.contains("ca.key"), "{error}");
 
     fs::copy(path("client.key"), path("ca.key")).unwrap();
     let error = refuse(&dir, &["--force"]);
@@ -316,10 +262,7 @@ fn arguments_that_no_certificate_can_hold_are_refused() {
         (&["--days", "365251"], "--days"),
         (&["--valid-from", "yesterday"], "YYYY-MM-DD"),
         (&["--valid-from", "9999-01-01"], "8999"),
-        (
-            &["--valid-from", "2020-01-01", "--days", "30"],
-            "2020-01-31, which is past",
-        ),
+        (&["--valid-from", "2020-01-01", "--days", "30"], "2020-01-31, which is past"),
         (&["--client", ""], "needs a name"),
         (&["--client", &too_long], "65 characters"),
     ] {
@@ -333,12 +276,7 @@ fn arguments_that_no_certificate_can_hold_are_refused() {
 fn it_says_what_it_wrote_and_what_to_do_next() {
     let dir = TempDir::new().unwrap();
     let output = make(&dir, &["fd00::1", "gateway.local", "--client", "sensor 7"]);
-    for part in [
-        "fd00::1, gateway.local",
-        "sensor 7",
-        "https://[fd00::1]:8443/",
-        "--cacert",
-    ] {
+    for part in ["fd00::1, gateway.local", "sensor 7", "https://[fd00::1]:8443/", "--cacert"] {
         assert!(output.contains(part), "{part:?} in {output}");
     }
     for file in files(&dir) {
@@ -420,12 +358,7 @@ fn contents(dir: &TempDir) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap())
-        .map(|entry| {
-            (
-                entry.file_name().into_string().unwrap(),
-                fs::read(entry.path()).unwrap(),
-            )
-        })
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
         .collect();
     files.sort();
     files
