@@ -103,19 +103,11 @@ impl TlsConfig {
         self,
         protocols: impl IntoIterator<Item = P>,
     ) -> Result<Self, ConfigError> {
-        let protocols: Vec<Vec<u8>> = protocols
-            .into_iter()
-            .map(|name| name.as_ref().to_vec())
-            .collect();
-        if let Some(name) = protocols
-            .iter()
-            .find(|name| !(1..=255).contains(&name.len()))
-        {
+        let protocols: Vec<Vec<u8>> =
+            protocols.into_iter().map(|name| name.as_ref().to_vec()).collect();
+        if let Some(name) = protocols.iter().find(|name| !(1..=255).contains(&name.len())) {
             let problem = ConfigProblem::AlpnNameLen(name.len());
-            return Err(ConfigError {
-                input: Input::Alpn,
-                problem,
-            });
+            return Err(ConfigError { input: Input::Alpn, problem });
         }
         Self::build(self.settings.with_alpn(protocols))
     }
@@ -155,9 +147,7 @@ impl TlsConfig {
 
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsConfig")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("TlsConfig").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 

@@ -155,41 +155,21 @@ impl fmt::Display for ConfigProblem {
                  decrypt it first: openssl pkey -in key.pem -out plain.pem",
             ),
             BadCertificate { number, detail } => {
-                write!(
-                    f,
-                    "certificate {number} isn't an X.509 certificate: {detail}"
-                )
+                write!(f, "certificate {number} isn't an X.509 certificate: {detail}")
             }
-            Expired {
-                number,
-                not_after,
-                now,
-            } => {
+            Expired { number, not_after, now } => {
                 let (not_after, now) = (Date(*not_after), Date(*now));
-                write!(
-                    f,
-                    "certificate {number} expired on {not_after} (it is {now})"
-                )
+                write!(f, "certificate {number} expired on {not_after} (it is {now})")
             }
-            NotYetValid {
-                number,
-                not_before,
-                now,
-            } => {
+            NotYetValid { number, not_before, now } => {
                 let (not_before, now) = (Date(*not_before), Date(*now));
-                write!(
-                    f,
-                    "certificate {number} isn't valid before {not_before} (it is {now})"
-                )
+                write!(f, "certificate {number} isn't valid before {not_before} (it is {now})")
             }
             UnusableKey(detail) => write!(f, "can't be used: {detail}"),
             KeyMismatch => f.write_str("doesn't match the server certificate"),
             UnusableCa(detail) => write!(f, "can't be used as a trust anchor: {detail}"),
             AlpnNameLen(len) => {
-                write!(
-                    f,
-                    "a protocol name has 1 to 255 bytes (RFC 7301), this one has {len}"
-                )
+                write!(f, "a protocol name has 1 to 255 bytes (RFC 7301), this one has {len}")
             }
             Provider(detail) => write!(f, "the crypto provider refused: {detail}"),
         }

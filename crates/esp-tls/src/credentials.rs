@@ -35,10 +35,7 @@ pub(crate) fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, Config
             Encoding::Pem => pem_key(bytes),
             Encoding::Der => der_key(bytes),
         })
-        .map_err(|problem| ConfigError {
-            input: Input::PrivateKey,
-            problem,
-        })
+        .map_err(|problem| ConfigError { input: Input::PrivateKey, problem })
 }
 
 enum Encoding {
@@ -50,10 +47,7 @@ impl Encoding {
     fn of(bytes: &[u8]) -> Result<Encoding, ConfigProblem> {
         const DER_SEQUENCE: u8 = 0x30;
         // C callers count the terminating NUL of a PEM string, as mbedTLS demands.
-        if bytes
-            .iter()
-            .all(|byte| byte.is_ascii_whitespace() || *byte == 0)
-        {
+        if bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
             Err(ConfigProblem::Empty)
         } else if bytes[0] == DER_SEQUENCE {
             Ok(Encoding::Der)
@@ -130,31 +124,17 @@ fn der_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, ConfigProblem> {
 }
 
 fn check_certificate(number: usize, der: &[u8], clock: &dyn Clock) -> Result<(), ConfigProblem> {
-    let certificate = Certificate::parse(der).map_err(|error| ConfigProblem::BadCertificate {
-        number,
-        detail: error.to_string(),
-    })?;
+    let certificate = Certificate::parse(der)
+        .map_err(|error| ConfigProblem::BadCertificate { number, detail: error.to_string() })?;
     let Some(now) = clock.unix_time() else {
         return Ok(());
     };
-    let Certificate {
-        not_before,
-        not_after,
-        ..
-    } = certificate;
+    let Certificate { not_before, not_after, .. } = certificate;
     // Dates are whole seconds and `not_after` is the last valid one (RFC 5280, section 4.1.2.5).
     if now.as_secs() > not_after.as_secs() {
-        Err(ConfigProblem::Expired {
-            number,
-            not_after,
-            now,
-        })
+        Err(ConfigProblem::Expired { number, not_after, now })
     } else if now < not_before {
-        Err(ConfigProblem::NotYetValid {
-            number,
-            not_before,
-            now,
-        })
+        Err(ConfigProblem::NotYetValid { number, not_before, now })
     } else {
         Ok(())
     }
@@ -187,7 +167,5 @@ fn holds_encrypted_key(pem: &[u8]) -> bool {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
+    haystack.windows(needle.len()).any(|window| window == needle)
 }

@@ -155,10 +155,7 @@ impl fmt::Display for TlsErrorKind {
                 f.write_str("the client offers none of our application protocols (ALPN)")
             }
             ClientCertificate(problem) => write!(f, "client certificate: {problem}"),
-            TooMuchUnfinished {
-                held_len,
-                limit_len,
-            } => write!(
+            TooMuchUnfinished { held_len, limit_len } => write!(
                 f,
                 "the peer sent {held_len} bytes of an unfinished message, the limit is {limit_len}"
             ),

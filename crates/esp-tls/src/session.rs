@@ -80,8 +80,7 @@ impl TlsSession {
     ) -> Result<(), TlsError> {
         self.check_alive()?;
         let stage = self.stage();
-        self.recv_all(input, plain, out)
-            .map_err(|fault| self.fail(fault, stage, Direction::Recv))
+        self.recv_all(input, plain, out).map_err(|fault| self.fail(fault, stage, Direction::Recv))
     }
 
     /// Encrypts `plain` and appends the records, each as full as they get (16 KiB), to `out`.
@@ -226,11 +225,9 @@ impl TlsSession {
             Stage::Connected => MAX_RECORD_LEN,
         };
         match self.leftover.len() {
-            held_len if held_len > limit_len => Err(TlsErrorKind::TooMuchUnfinished {
-                held_len,
-                limit_len,
+            held_len if held_len > limit_len => {
+                Err(TlsErrorKind::TooMuchUnfinished { held_len, limit_len }.into())
             }
-            .into()),
             _ => Ok(()),
         }
     }
@@ -245,11 +242,7 @@ impl TlsSession {
     }
 
     fn stage(&self) -> Stage {
-        if self.is_handshaking() {
-            Stage::Handshake
-        } else {
-            Stage::Connected
-        }
+        if self.is_handshaking() { Stage::Handshake } else { Stage::Connected }
     }
 
     fn check_alive(&self) -> Result<(), TlsError> {
@@ -265,12 +258,7 @@ impl TlsSession {
             (Stage::Connected, Direction::Recv) => esp_code::SSL_READ_FAILED,
             (Stage::Connected, Direction::Send) => esp_code::SSL_WRITE_FAILED,
         };
-        let error = TlsError {
-            kind: fault.kind,
-            stage,
-            alert: fault.alert,
-            esp_code,
-        };
+        let error = TlsError { kind: fault.kind, stage, alert: fault.alert, esp_code };
         self.failure = Some(Box::new(error.clone()));
         self.leftover = Vec::new();
         error
@@ -278,12 +266,7 @@ impl TlsSession {
 
     fn misuse(&self, kind: TlsErrorKind) -> TlsError {
         let esp_code = esp_code::SSL_WRITE_FAILED;
-        TlsError {
-            kind,
-            stage: self.stage(),
-            alert: None,
-            esp_code,
-        }
+        TlsError { kind, stage: self.stage(), alert: None, esp_code }
     }
 }
 

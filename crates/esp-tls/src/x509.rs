@@ -47,11 +47,7 @@ impl<'a> Certificate<'a> {
         while !tbs.is_finished() {
             skip(tbs)?; // extensions
         }
-        Ok(Self {
-            not_before,
-            not_after,
-            public_key,
-        })
+        Ok(Self { not_before, not_after, public_key })
     }
 }
 

@@ -23,10 +23,7 @@ fn refused(cert: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> ConfigError {
 fn cert_problem(cert: impl AsRef<[u8]>) -> ConfigProblem {
     let error = refused(cert, &pki().server.key_pem);
     assert_eq!(error.input(), Input::CertificateChain, "{error}");
-    assert!(
-        error.to_string().starts_with("server certificate: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("server certificate: "), "{error}");
     assert_eq!(error.esp_code(), 0x8015);
     error.problem().clone()
 }
@@ -44,12 +41,7 @@ mod good_input {
 
     #[test]
     fn pem_and_der_are_told_apart() {
-        let Issued {
-            cert_pem,
-            cert_der,
-            key_pem,
-            key_der,
-        } = &pki().server;
+        let Issued { cert_pem, cert_der, key_pem, key_der } = &pki().server;
         TlsConfig::new(cert_pem, key_pem).unwrap();
         TlsConfig::new(cert_der, key_der).unwrap();
         TlsConfig::new(cert_pem, key_der).unwrap();
@@ -87,11 +79,7 @@ mod good_input {
     #[test]
     fn c_strings_with_their_nul_are_taken() {
         let server = &pki().server;
-        TlsConfig::new(
-            server.cert_pem.clone() + "\0",
-            server.key_pem.clone() + "\0",
-        )
-        .unwrap();
+        TlsConfig::new(server.cert_pem.clone() + "\0", server.key_pem.clone() + "\0").unwrap();
     }
 
     #[test]
@@ -165,36 +153,24 @@ mod bad_certificates {
         let der = &pki().server.cert_der;
         for cut in 1..der.len() {
             let problem = cert_problem(&der[..cut]);
-            assert!(
-                matches!(problem, ConfigProblem::BadCertificate { number: 1, .. }),
-                "{cut}"
-            );
+            assert!(matches!(problem, ConfigProblem::BadCertificate { number: 1, .. }), "{cut}");
         }
         let followed = [&der[..], &[0x30, 3, 1, 2, 3]].concat();
         let problem = cert_problem(followed);
-        assert!(matches!(
-            problem,
-            ConfigProblem::BadCertificate { number: 2, .. }
-        ));
+        assert!(matches!(problem, ConfigProblem::BadCertificate { number: 2, .. }));
     }
 
     #[test]
     fn pem_around_something_else() {
         let pem = "-----BEGIN CERTIFICATE-----\nMAMBAf8=\n-----END CERTIFICATE-----\n";
-        assert!(matches!(
-            cert_problem(pem),
-            ConfigProblem::BadCertificate { number: 1, .. }
-        ));
+        assert!(matches!(cert_problem(pem), ConfigProblem::BadCertificate { number: 1, .. }));
     }
 
     #[test]
     fn expired() {
         let old = support::pki::self_signed(2001, 2011);
         let error = refused(&old.cert_pem, &old.key_pem);
-        assert!(
-            matches!(error.problem(), ConfigProblem::Expired { number: 1, .. }),
-            "{error}"
-        );
+        assert!(matches!(error.problem(), ConfigProblem::Expired { number: 1, .. }), "{error}");
         assert!(
             error.to_string().starts_with(
                 "server certificate: certificate 1 expired on 2011-01-01T00:00:00Z (it is "
@@ -206,22 +182,14 @@ mod bad_certificates {
     #[test]
     fn expired_further_up_the_chain() {
         let chain = pki().server.cert_pem.clone() + &support::pki::self_signed(2001, 2011).cert_pem;
-        assert!(matches!(
-            cert_problem(chain),
-            ConfigProblem::Expired { number: 2, .. }
-        ));
+        assert!(matches!(cert_problem(chain), ConfigProblem::Expired { number: 2, .. }));
     }
 
     #[test]
     fn not_yet_valid() {
         let young = support::pki::self_signed(2090, 2095);
         let error = refused(&young.cert_pem, &young.key_pem);
-        assert!(
-            error
-                .to_string()
-                .contains("isn't valid before 2090-01-01T00:00:00Z"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("isn't valid before 2090-01-01T00:00:00Z"), "{error}");
     }
 
     #[test]
@@ -264,10 +232,7 @@ mod bad_keys {
     fn exchanged_with_the_certificate() {
         let server = &pki().server;
         for certificate in [server.cert_pem.as_bytes(), &server.cert_der] {
-            assert_eq!(
-                key_problem(certificate),
-                ConfigProblem::CertificateInsteadOfKey
-            );
+            assert_eq!(key_problem(certificate), ConfigProblem::CertificateInsteadOfKey);
         }
     }
 
@@ -282,11 +247,7 @@ mod bad_keys {
         let label = |pem: &str| pem.replace("ENCRYPTED PRIVATE KEY", "CERTIFICATE");
         let (_, der) =
             <(pem::SectionKind, Vec<u8>)>::from_pem_slice(label(EC_ENCRYPTED).as_bytes()).unwrap();
-        for key in [
-            EC_ENCRYPTED.as_bytes(),
-            RSA_ENCRYPTED_TRADITIONAL.as_bytes(),
-            &der,
-        ] {
+        for key in [EC_ENCRYPTED.as_bytes(), RSA_ENCRYPTED_TRADITIONAL.as_bytes(), &der] {
             assert_eq!(key_problem(key), ConfigProblem::EncryptedKey);
         }
         let error = refused(&pki().server.cert_pem, EC_ENCRYPTED);
@@ -299,10 +260,7 @@ mod bad_keys {
             assert_eq!(key_problem(key), ConfigProblem::KeyMismatch);
         }
         let error = refused(&pki().server.cert_pem, &pki().client.key_pem);
-        assert_eq!(
-            error.to_string(),
-            "server key: doesn't match the server certificate"
-        );
+        assert_eq!(error.to_string(), "server key: doesn't match the server certificate");
         assert_eq!(error.esp_code(), 0x8016);
     }
 
@@ -311,16 +269,10 @@ mod bad_keys {
         let der = &pki().server.key_der;
         for cut in 1..der.len() {
             let problem = key_problem(&der[..cut]);
-            assert!(
-                matches!(problem, ConfigProblem::UnusableKey(_)),
-                "{cut}: {problem}"
-            );
+            assert!(matches!(problem, ConfigProblem::UnusableKey(_)), "{cut}: {problem}");
         }
         let pem = &pki().server.key_pem;
-        assert!(matches!(
-            key_problem(&pem[..pem.len() / 2]),
-            ConfigProblem::BadPem(_)
-        ));
+        assert!(matches!(key_problem(&pem[..pem.len() / 2]), ConfigProblem::BadPem(_)));
     }
 }
 
@@ -339,16 +291,10 @@ mod bad_rules {
         };
         assert_eq!(problem(b""), ConfigProblem::Empty);
         assert_eq!(problem(b"hello"), ConfigProblem::NotPemOrDer);
-        assert_eq!(
-            problem(&pki.ca.key_der),
-            ConfigProblem::KeyInsteadOfCertificate
-        );
+        assert_eq!(problem(&pki.ca.key_der), ConfigProblem::KeyInsteadOfCertificate);
         assert_eq!(problem(REQUEST.as_bytes()), ConfigProblem::NoCertificate);
         let old = support::pki::self_signed(2001, 2011);
-        assert!(matches!(
-            problem(&old.cert_der),
-            ConfigProblem::Expired { number: 1, .. }
-        ));
+        assert!(matches!(problem(&old.cert_der), ConfigProblem::Expired { number: 1, .. }));
     }
 
     #[test]

@@ -17,12 +17,7 @@ mod versions_and_suites {
     fn aes_128_gcm_is_preferred_whatever_the_client_prefers() {
         let suites = [
             (TLS13, TlsVersion::Tls13, 0x1301, "TLS_AES_128_GCM_SHA256"),
-            (
-                TLS12,
-                TlsVersion::Tls12,
-                0xC02B,
-                "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-            ),
+            (TLS12, TlsVersion::Tls12, 0xC02B, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
         ];
         for (versions, version, id, name) in suites {
             // rustls' client lists AES-256 first.
@@ -41,10 +36,7 @@ mod versions_and_suites {
         let (result, _) = recv(&mut pair.server, &pair.client.take());
         result.unwrap();
         let suite = pair.server.cipher_suite().unwrap();
-        assert_eq!(
-            (suite.id, suite.name),
-            (0xC02F, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")
-        );
+        assert_eq!((suite.id, suite.name), (0xC02F, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"));
     }
 
     #[test]
@@ -60,18 +52,9 @@ mod versions_and_suites {
             let config = server_config().versions(ours).unwrap();
             let mut pair = Pair::new(&config, &ClientSetup::versions(theirs).build());
             let error = pair.handshake().unwrap_err();
-            assert!(
-                matches!(error.kind(), TlsErrorKind::Incompatible(_)),
-                "{error}"
-            );
-            assert_eq!(
-                error.alert(),
-                Some(Alert::Sent(AlertCode::PROTOCOL_VERSION))
-            );
-            assert_eq!(
-                (error.blame(), error.stage()),
-                (Blame::Peer, Stage::Handshake)
-            );
+            assert!(matches!(error.kind(), TlsErrorKind::Incompatible(_)), "{error}");
+            assert_eq!(error.alert(), Some(Alert::Sent(AlertCode::PROTOCOL_VERSION)));
+            assert_eq!((error.blame(), error.stage()), (Blame::Peer, Stage::Handshake));
             assert_eq!(error.esp_code(), 0x801A);
         }
     }
@@ -79,26 +62,17 @@ mod versions_and_suites {
     #[test]
     fn a_client_that_cannot_verify_our_key_is_incompatible() {
         for versions in [TLS12, TLS13] {
-            let setup = ClientSetup {
-                rsa_only: true,
-                ..ClientSetup::versions(versions)
-            };
-            let error = Pair::new(&server_config(), &setup.build())
-                .handshake()
-                .unwrap_err();
-            assert!(
-                matches!(error.kind(), TlsErrorKind::Incompatible(_)),
-                "{error}"
-            );
+            let setup = ClientSetup { rsa_only: true, ..ClientSetup::versions(versions) };
+            let error = Pair::new(&server_config(), &setup.build()).handshake().unwrap_err();
+            assert!(matches!(error.kind(), TlsErrorKind::Incompatible(_)), "{error}");
         }
     }
 
     #[test]
     fn one_version_is_enough() {
-        for (ours, version) in [
-            (TlsVersions::Tls12, TlsVersion::Tls12),
-            (TlsVersions::Tls13, TlsVersion::Tls13),
-        ] {
+        for (ours, version) in
+            [(TlsVersions::Tls12, TlsVersion::Tls12), (TlsVersions::Tls13, TlsVersion::Tls13)]
+        {
             let config = server_config().versions(ours).unwrap();
             let pair = Pair::connected(&config, &ClientSetup::default().build());
             assert_eq!(pair.server.version(), Some(version));
@@ -129,15 +103,10 @@ mod alpn {
         let (mut pair, result) = agree(&["http/1.1"], &["h2"]);
         let error = result.unwrap_err();
         assert_eq!(error.kind(), &TlsErrorKind::NoApplicationProtocol);
-        assert_eq!(
-            error.alert(),
-            Some(Alert::Sent(AlertCode::NO_APPLICATION_PROTOCOL))
-        );
+        assert_eq!(error.alert(), Some(Alert::Sent(AlertCode::NO_APPLICATION_PROTOCOL)));
         assert_eq!(
             pair.client.tls.process_new_packets().map(|_| ()),
-            Err(rustls::Error::AlertReceived(
-                AlertDescription::NoApplicationProtocol
-            ))
+            Err(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol))
         );
     }
 
@@ -160,9 +129,7 @@ mod client_certificates {
     use super::*;
 
     fn config(client_auth: ClientAuth) -> TlsConfig {
-        server_config()
-            .client_ca(&pki().ca.cert_pem, client_auth)
-            .unwrap()
+        server_config().client_ca(&pki().ca.cert_pem, client_auth).unwrap()
     }
 
     /// The server's error. The alert it names must be the one that the client gets to see.
@@ -171,10 +138,7 @@ mod client_certificates {
         let error = pair.handshake().unwrap_err();
         let seen = pair.client.tls.process_new_packets().unwrap_err();
         let code = error.alert().expect("an alert was sent").code();
-        assert_eq!(
-            seen,
-            rustls::Error::AlertReceived(AlertDescription::from(code.0))
-        );
+        assert_eq!(seen, rustls::Error::AlertReceived(AlertDescription::from(code.0)));
         error
     }
 
@@ -182,10 +146,7 @@ mod client_certificates {
     fn a_good_one_is_shown() {
         for client_auth in [ClientAuth::Required, ClientAuth::Optional] {
             for versions in [TLS12, TLS13] {
-                let setup = ClientSetup {
-                    versions,
-                    ..ClientSetup::identity(&pki().client)
-                };
+                let setup = ClientSetup { versions, ..ClientSetup::identity(&pki().client) };
                 let pair = Pair::connected(&config(client_auth), &setup.build());
                 let shown: Vec<&[u8]> = pair.server.peer_certificates().collect();
                 assert_eq!(shown, [&pki().client.cert_der[..]]);
@@ -195,20 +156,14 @@ mod client_certificates {
 
     #[test]
     fn none_is_enough_only_if_optional() {
-        let pair = Pair::connected(
-            &config(ClientAuth::Optional),
-            &ClientSetup::default().build(),
-        );
+        let pair = Pair::connected(&config(ClientAuth::Optional), &ClientSetup::default().build());
         assert_eq!(pair.server.peer_certificates().count(), 0);
 
         for versions in [TLS12, TLS13] {
             let error = refused(ClientAuth::Required, ClientSetup::versions(versions));
             let missing = TlsErrorKind::ClientCertificate(CertificateProblem::Missing);
             assert_eq!(error.kind(), &missing);
-            assert_eq!(
-                error.alert(),
-                Some(Alert::Sent(AlertCode::CERTIFICATE_REQUIRED))
-            );
+            assert_eq!(error.alert(), Some(Alert::Sent(AlertCode::CERTIFICATE_REQUIRED)));
         }
     }
 
@@ -216,11 +171,7 @@ mod client_certificates {
     fn a_bad_one_is_refused_even_if_optional() {
         for client_auth in [ClientAuth::Required, ClientAuth::Optional] {
             for (identity, problem, alert) in [
-                (
-                    &pki().stranger,
-                    CertificateProblem::UnknownIssuer,
-                    AlertCode::UNKNOWN_CA,
-                ),
+                (&pki().stranger, CertificateProblem::UnknownIssuer, AlertCode::UNKNOWN_CA),
                 (
                     &pki().expired_client,
                     CertificateProblem::Expired,
@@ -294,11 +245,7 @@ mod session_tickets {
         config: &TlsConfig,
         versions: &'static [&'static rustls::SupportedProtocolVersion],
     ) -> bool {
-        let client = ClientSetup {
-            resumption: true,
-            ..ClientSetup::versions(versions)
-        }
-        .build();
+        let client = ClientSetup { resumption: true, ..ClientSetup::versions(versions) }.build();
         assert!(!Pair::connected(config, &client).server.is_resumed());
         let second = Pair::connected(config, &client);
         let theirs = second.client.tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
@@ -328,11 +275,7 @@ mod session_tickets {
 
     #[test]
     fn off_nothing_follows_the_handshake() {
-        let client = ClientSetup {
-            resumption: true,
-            ..ClientSetup::versions(TLS13)
-        }
-        .build();
+        let client = ClientSetup { resumption: true, ..ClientSetup::versions(TLS13) }.build();
         let mut pair = Pair::new(&server_config(), &client);
         let (_, flight) = recv(&mut pair.server, &pair.client.take());
         pair.client.give(&flight.out).unwrap();
@@ -354,11 +297,7 @@ mod session_tickets {
 
     #[test]
     fn a_ticket_of_another_server_is_no_ticket() {
-        let client = ClientSetup {
-            resumption: true,
-            ..ClientSetup::default()
-        }
-        .build();
+        let client = ClientSetup { resumption: true, ..ClientSetup::default() }.build();
         for _ in 0..2 {
             let config = server_config().session_tickets(SessionTickets::On).unwrap();
             assert!(!Pair::connected(&config, &client).server.is_resumed());
@@ -372,15 +311,9 @@ fn the_clients_alert_is_reported() {
     let config = TlsConfig::new(&untrusted.cert_pem, &untrusted.key_pem).unwrap();
     let mut pair = Pair::new(&config, &ClientSetup::default().build());
     let error = pair.handshake().unwrap_err();
-    assert_eq!(
-        error.kind(),
-        &TlsErrorKind::AlertReceived(AlertCode::UNKNOWN_CA)
-    );
+    assert_eq!(error.kind(), &TlsErrorKind::AlertReceived(AlertCode::UNKNOWN_CA));
     assert_eq!(error.alert(), Some(Alert::Received(AlertCode::UNKNOWN_CA)));
-    assert_eq!(
-        error.to_string(),
-        "TLS handshake failed: the peer gave up with alert unknown_ca"
-    );
+    assert_eq!(error.to_string(), "TLS handshake failed: the peer gave up with alert unknown_ca");
 }
 
 #[test]
@@ -412,15 +345,7 @@ fn a_session_knows_nothing_before_the_handshake() {
     let session = TlsSession::new(&server_config()).unwrap();
     assert!(session.is_handshaking() && !session.peer_has_closed() && !session.is_resumed());
     assert_eq!((session.version(), session.cipher_suite()), (None, None));
-    assert_eq!(
-        (session.alpn_protocol(), session.server_name()),
-        (None, None)
-    );
+    assert_eq!((session.alpn_protocol(), session.server_name()), (None, None));
     assert_eq!(session.peer_certificates().count(), 0);
-    assert_eq!(
-        Client::new(&ClientSetup::default().build())
-            .tls
-            .alpn_protocol(),
-        None
-    );
+    assert_eq!(Client::new(&ClientSetup::default().build()).tls.alpn_protocol(), None);
 }

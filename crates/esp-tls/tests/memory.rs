@@ -56,11 +56,7 @@ impl Measured {
         let config = server_config();
         let client = Client::new(&ClientSetup::versions(versions).build());
         let (session, held_len) = kept_by(|| TlsSession::new(&config).unwrap());
-        let mut this = Self {
-            session,
-            client,
-            held_len,
-        };
+        let mut this = Self { session, client, held_len };
         loop {
             let wire = this.client.take();
             if wire.is_empty() {
@@ -73,11 +69,8 @@ impl Measured {
     }
 
     fn recv(&mut self, wire: &[u8]) -> Vec<u8> {
-        let (mut input, mut plain, mut out) = (
-            wire.to_vec(),
-            Vec::with_capacity(200_000),
-            Vec::with_capacity(200_000),
-        );
+        let (mut input, mut plain, mut out) =
+            (wire.to_vec(), Vec::with_capacity(200_000), Vec::with_capacity(200_000));
         let before = LIVE_LEN.get();
         self.session.recv(&mut input, &mut plain, &mut out).unwrap();
         self.note(before);
@@ -93,10 +86,7 @@ impl Measured {
     }
 
     fn note(&mut self, before: isize) {
-        self.held_len = self
-            .held_len
-            .checked_add_signed(LIVE_LEN.get() - before)
-            .unwrap();
+        self.held_len = self.held_len.checked_add_signed(LIVE_LEN.get() - before).unwrap();
     }
 }
 
@@ -105,10 +95,7 @@ fn an_idle_session_stays_below_four_kilobytes() {
     for versions in [TLS12, TLS13] {
         let measured = Measured::connected(versions);
         let held_len = measured.held_len;
-        assert!(
-            (500..4_000).contains(&held_len),
-            "{held_len} bytes of Rust's heap"
-        );
+        assert!((500..4_000).contains(&held_len), "{held_len} bytes of Rust's heap");
     }
 }
 
@@ -127,10 +114,7 @@ fn what_went_through_leaves_nothing_behind() {
             let (first, rest) = wire.split_at(50_007);
             measured.recv(first);
             assert!(measured.session.needed_len() > 0);
-            assert!(
-                measured.held_len > at_rest_len,
-                "the start of a record is held"
-            );
+            assert!(measured.held_len > at_rest_len, "the start of a record is held");
             measured.recv(rest);
             measured.send(&[b'y'; 100_000]);
             assert_eq!(measured.held_len, at_rest_len);

@@ -31,10 +31,7 @@ fn client_hello() -> Vec<u8> {
 /// The handshake message of [`client_hello`], in records of `len` bytes each.
 fn client_hello_in_records_of(len: usize) -> Vec<u8> {
     let hello = client_hello();
-    hello[5..]
-        .chunks(len)
-        .flat_map(|part| record(raw::HANDSHAKE, part))
-        .collect()
+    hello[5..].chunks(len).flat_map(|part| record(raw::HANDSHAKE, part)).collect()
 }
 
 mod edge_1_an_unfinished_message_followed_by_another_record {
@@ -65,9 +62,7 @@ mod edge_1_an_unfinished_message_followed_by_another_record {
             for cut in 0..=killer.len() {
                 let mut session = fresh();
                 let (first, rest) = killer.split_at(cut);
-                let result = recv(&mut session, first)
-                    .0
-                    .and_then(|()| recv(&mut session, rest).0);
+                let result = recv(&mut session, first).0.and_then(|()| recv(&mut session, rest).0);
                 if let Err(error) = result {
                     assert_eq!(error.blame(), Blame::Peer, "cut at {cut}: {error}");
                 }
@@ -140,9 +135,7 @@ fn edge_2_a_client_hello_cut_into_records_is_put_together() {
         let mut session = fresh();
         let mut out = Vec::new();
         for byte in client_hello_in_records_of(len) {
-            session
-                .recv(&mut [byte], &mut Vec::new(), &mut out)
-                .unwrap();
+            session.recv(&mut [byte], &mut Vec::new(), &mut out).unwrap();
         }
         assert_eq!(records(&out)[0].0, raw::HANDSHAKE, "a ServerHello");
     }
@@ -166,11 +159,7 @@ fn edge_3_an_endless_client_hello_is_capped_at_64_kib() {
                 recv(&mut session, piece).0.err()
             })
             .expect("refused");
-        let TlsErrorKind::TooMuchUnfinished {
-            held_len,
-            limit_len,
-        } = *error.kind()
-        else {
+        let TlsErrorKind::TooMuchUnfinished { held_len, limit_len } = *error.kind() else {
             panic!("{error}");
         };
         assert_eq!(limit_len, 64 * 1024);
@@ -185,20 +174,10 @@ fn edge_3_an_endless_message_after_the_handshake_is_capped_at_one_record() {
     let first = client.encrypt(raw::HANDSHAKE, &[24, 0, 0xFF, 0xF0]);
     recv(&mut server, &first).0.unwrap();
     let error = (0..2_000)
-        .find_map(|_| {
-            recv(&mut server, &client.encrypt(raw::HANDSHAKE, &[0]))
-                .0
-                .err()
-        })
+        .find_map(|_| recv(&mut server, &client.encrypt(raw::HANDSHAKE, &[0])).0.err())
         .expect("refused");
     assert!(
-        matches!(
-            error.kind(),
-            TlsErrorKind::TooMuchUnfinished {
-                limit_len: 18_437,
-                ..
-            }
-        ),
+        matches!(error.kind(), TlsErrorKind::TooMuchUnfinished { limit_len: 18_437, .. }),
         "{error}"
     );
     assert_eq!(error.stage(), Stage::Connected);
@@ -216,10 +195,7 @@ fn edge_4_an_error_sends_one_alert_and_is_final() {
     assert_eq!(error.blame(), Blame::Peer);
     assert_eq!(records(&received.out).len(), 1, "the alert");
     let seen = pair.client.give(&received.out).unwrap_err();
-    assert_eq!(
-        seen,
-        rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac)
-    );
+    assert_eq!(seen, rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac));
 
     for input in [&forged[..], &good, &[]] {
         let (again, received) = recv(&mut pair.server, input);
@@ -252,11 +228,7 @@ fn edge_5_a_flight_larger_than_the_room_for_it_arrives_whole() {
         let mut pair = Pair::new(&config, &ClientSetup::versions(versions).build());
         let (result, received) = recv(&mut pair.server, &pair.client.take());
         result.unwrap();
-        assert!(
-            received.out.len() > 18 * 1024,
-            "{} bytes",
-            received.out.len()
-        );
+        assert!(received.out.len() > 18 * 1024, "{} bytes", received.out.len());
         pair.client.give(&received.out).unwrap();
         pair.handshake().unwrap();
         assert!(!pair.client.tls.is_handshaking() && !pair.server.is_handshaking());
@@ -265,14 +237,8 @@ fn edge_5_a_flight_larger_than_the_room_for_it_arrives_whole() {
 
 #[test]
 fn edge_6_tickets_and_the_answer_to_the_first_request_leave_together() {
-    let config = server_config()
-        .session_tickets(esp_tls::SessionTickets::On)
-        .unwrap();
-    let client = ClientSetup {
-        resumption: true,
-        ..ClientSetup::versions(TLS13)
-    }
-    .build();
+    let config = server_config().session_tickets(esp_tls::SessionTickets::On).unwrap();
+    let client = ClientSetup { resumption: true, ..ClientSetup::versions(TLS13) }.build();
     let mut pair = Pair::new(&config, &client);
     let (_, flight) = recv(&mut pair.server, &pair.client.take());
     pair.client.give(&flight.out).unwrap();
@@ -318,10 +284,7 @@ fn edge_8_more_than_32_key_updates_without_data_are_refused() {
         update(&mut pair).unwrap();
     }
     let error = update(&mut pair).unwrap_err();
-    assert_eq!(
-        error.kind(),
-        &TlsErrorKind::Protocol("TooManyKeyUpdateRequests".into())
-    );
+    assert_eq!(error.kind(), &TlsErrorKind::Protocol("TooManyKeyUpdateRequests".into()));
 }
 
 #[test]
@@ -336,10 +299,7 @@ fn edge_9_what_is_sent_together_is_in_full_records() {
             assert_eq!(records(&out).len(), record_count, "{plain_len} bytes");
             assert_eq!(pair.client.give(&out).unwrap(), plain);
         }
-        assert!(
-            send(&mut pair.server, b"").is_empty(),
-            "nothing sends nothing"
-        );
+        assert!(send(&mut pair.server, b"").is_empty(), "nothing sends nothing");
     }
 }
 
@@ -347,18 +307,12 @@ fn edge_9_what_is_sent_together_is_in_full_records() {
 fn edge_10_and_14_all_complete_records_are_delivered_by_one_call() {
     let mut pair = connected(TLS13);
     let words: Vec<String> = (0..100).map(|number| format!("word {number};")).collect();
-    let wire: Vec<u8> = words
-        .iter()
-        .flat_map(|word| pair.client.encrypt(word.as_bytes()))
-        .collect();
+    let wire: Vec<u8> =
+        words.iter().flat_map(|word| pair.client.encrypt(word.as_bytes())).collect();
     let (result, received) = recv(&mut pair.server, &wire);
     result.unwrap();
     assert_eq!(received.plain, words.concat().as_bytes());
-    assert_eq!(
-        recv(&mut pair.server, &[]).1,
-        Default::default(),
-        "and none comes twice"
-    );
+    assert_eq!(recv(&mut pair.server, &[]).1, Default::default(), "and none comes twice");
 }
 
 mod edge_11_the_end {
@@ -410,10 +364,7 @@ mod edge_11_the_end {
         let mut out = Vec::new();
         session.close(&mut out);
         assert!(out.is_empty());
-        assert_eq!(
-            session.send(b"x", &mut out).unwrap_err().kind(),
-            &TlsErrorKind::Closed
-        );
+        assert_eq!(session.send(b"x", &mut out).unwrap_err().kind(), &TlsErrorKind::Closed);
     }
 }
 
@@ -436,9 +387,8 @@ fn edge_12_needed_len_counts_down_to_the_end_of_the_record() {
 fn edge_13_many_small_records_cost_the_same_each() {
     let nanos_per_record = |count: usize| {
         let (mut client, mut server) = RawClient::take_over(connected(TLS13));
-        let mut wire: Vec<u8> = (0..count)
-            .flat_map(|_| client.encrypt(raw::APPLICATION_DATA, b"x"))
-            .collect();
+        let mut wire: Vec<u8> =
+            (0..count).flat_map(|_| client.encrypt(raw::APPLICATION_DATA, b"x")).collect();
         let mut plain = Vec::new();
         let start = Instant::now();
         server.recv(&mut wire, &mut plain, &mut Vec::new()).unwrap();
@@ -449,32 +399,20 @@ fn edge_13_many_small_records_cost_the_same_each() {
     let best = |count| (0..5).map(|_| nanos_per_record(count)).min().unwrap();
     let (few, many) = (best(500), best(30_000));
     // Moving the rest to the front after each record makes it a factor of 30 and more.
-    assert!(
-        many < 8 * few,
-        "{few} ns a record among few, {many} ns among many"
-    );
+    assert!(many < 8 * few, "{few} ns a record among few, {many} ns among many");
 }
 
 #[test]
 fn edge_15_early_data_is_off() {
-    let config = server_config()
-        .session_tickets(esp_tls::SessionTickets::On)
-        .unwrap();
-    let client = ClientSetup {
-        resumption: true,
-        ..ClientSetup::versions(TLS13)
-    }
-    .build();
+    let config = server_config().session_tickets(esp_tls::SessionTickets::On).unwrap();
+    let client = ClientSetup { resumption: true, ..ClientSetup::versions(TLS13) }.build();
     let mut client = (*client).clone();
     client.enable_early_data = true;
     let client = Arc::new(client);
     Pair::connected(&config, &client);
 
     let mut second = Pair::new(&config, &client);
-    assert!(
-        second.client.tls.early_data().is_none(),
-        "the ticket allows none"
-    );
+    assert!(second.client.tls.early_data().is_none(), "the ticket allows none");
     second.handshake().unwrap();
     assert!(second.server.is_resumed());
 }
@@ -521,9 +459,7 @@ fn a_panic_below_is_contained() {
 #[test]
 fn plain_http_on_the_tls_port_is_called_by_its_name() {
     let mut session = fresh();
-    let error = recv(&mut session, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .0
-        .unwrap_err();
+    let error = recv(&mut session, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").0.unwrap_err();
     assert_eq!(error.kind(), &TlsErrorKind::NotTls);
     assert_eq!(error.blame(), Blame::Peer);
     assert!(error.to_string().contains("plain HTTP"), "{error}");
@@ -534,11 +470,7 @@ fn a_session_can_move_to_another_thread() {
     fn assert_send<T: Send>() {}
     assert_send::<TlsSession>();
     assert_send::<esp_tls::TlsConfig>();
-    assert!(
-        size_of::<TlsSession>() <= 64,
-        "{} bytes",
-        size_of::<TlsSession>()
-    );
+    assert!(size_of::<TlsSession>() <= 64, "{} bytes", size_of::<TlsSession>());
 }
 
 #[test]

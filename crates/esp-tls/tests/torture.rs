@@ -24,13 +24,9 @@ fn tls12_sessions_cut_anywhere_lose_nothing() {
 fn torture(versions: &'static [&'static rustls::SupportedProtocolVersion]) {
     let server = server_config();
     let client = ClientSetup::versions(versions).build();
-    let heard_len: usize = (0..SESSIONS_PER_VERSION)
-        .map(|seed| Session::new(&server, &client, seed).run())
-        .sum();
-    assert!(
-        heard_len > 2_000_000,
-        "only {heard_len} bytes were exchanged"
-    );
+    let heard_len: usize =
+        (0..SESSIONS_PER_VERSION).map(|seed| Session::new(&server, &client, seed).run()).sum();
+    assert!(heard_len > 2_000_000, "only {heard_len} bytes were exchanged");
 }
 
 struct Session {
@@ -80,22 +76,9 @@ impl Session {
             }
         }
         self.finish();
-        assert_eq!(
-            self.heard_by_server, self.said_by_client,
-            "seed {}",
-            self.seed
-        );
-        assert_eq!(
-            self.heard_by_client, self.said_by_server,
-            "seed {}",
-            self.seed
-        );
-        assert_eq!(
-            self.pair.server.needed_len(),
-            0,
-            "seed {}: nothing is left over",
-            self.seed
-        );
+        assert_eq!(self.heard_by_server, self.said_by_client, "seed {}", self.seed);
+        assert_eq!(self.heard_by_client, self.said_by_server, "seed {}", self.seed);
+        assert_eq!(self.pair.server.needed_len(), 0, "seed {}: nothing is left over", self.seed);
         self.heard_by_server.len() + self.heard_by_client.len()
     }
 
@@ -104,9 +87,7 @@ impl Session {
             return;
         }
         for _ in 0..self.rng.within(1..=5) {
-            let len = self
-                .rng
-                .within(1..=[20, 2_000, 40_000][self.seed as usize % 3]);
+            let len = self.rng.within(1..=[20, 2_000, 40_000][self.seed as usize % 3]);
             let said = self.rng.bytes(len);
             self.to_server.append(&mut self.pair.client.encrypt(&said));
             self.said_by_client.extend(said);
@@ -143,8 +124,7 @@ impl Session {
     fn carry_to_client(&mut self) {
         let cut = self.rng.within(0..=self.to_client.len());
         let piece: Vec<u8> = self.to_client.drain(..cut).collect();
-        self.heard_by_client
-            .append(&mut self.pair.client.give(&piece).unwrap());
+        self.heard_by_client.append(&mut self.pair.client.give(&piece).unwrap());
         self.to_server.append(&mut self.pair.client.take());
     }
 

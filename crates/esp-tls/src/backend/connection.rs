@@ -44,11 +44,7 @@ impl Connection {
         let mut config = config.clone();
         config.cert_resolver = Arc::clone(&resolver) as _;
         let tls = UnbufferedServerConnection::new(Arc::new(config)).map_err(errors::kind)?;
-        Ok(Self {
-            tls,
-            resolver,
-            peer_has_closed: false,
-        })
+        Ok(Self { tls, resolver, peer_has_closed: false })
     }
 
     /// Runs the records in `buffer` and returns how many bytes of its front were consumed.
@@ -140,18 +136,11 @@ impl Connection {
 
     pub(crate) fn cipher_suite(&self) -> Option<CipherSuite> {
         let suite = self.tls.negotiated_cipher_suite()?.suite();
-        Some(CipherSuite {
-            id: suite.into(),
-            name: super::provider::iana_name(suite),
-        })
+        Some(CipherSuite { id: suite.into(), name: super::provider::iana_name(suite) })
     }
 
     pub(crate) fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
-        self.tls
-            .peer_certificates()
-            .unwrap_or_default()
-            .iter()
-            .map(|der| der.as_ref())
+        self.tls.peer_certificates().unwrap_or_default().iter().map(|der| der.as_ref())
     }
 
     pub(crate) fn is_resumed(&self) -> bool {
@@ -213,12 +202,7 @@ impl Connection {
     /// is: it is looked at first.
     fn drain(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         while self.tls.wants_write() {
-            match self
-                .tls
-                .process_tls_records(&mut [])
-                .state
-                .map_err(errors::fault)?
-            {
+            match self.tls.process_tls_records(&mut []).state.map_err(errors::fault)? {
                 ConnectionState::EncodeTlsData(data) => encode(data, out)?,
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::ReadTraffic(mut records) => {
@@ -301,10 +285,7 @@ struct NotingResolver {
 
 impl NotingResolver {
     fn new(inner: Arc<dyn ResolvesServerCert>) -> Self {
-        Self {
-            inner,
-            server_name: OnceBox::new(),
-        }
+        Self { inner, server_name: OnceBox::new() }
     }
 }
 

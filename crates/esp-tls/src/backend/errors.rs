@@ -38,11 +38,7 @@ impl Fault {
 
 impl From<TlsErrorKind> for Fault {
     fn from(kind: TlsErrorKind) -> Self {
-        Self {
-            kind,
-            alert: None,
-            likely_alert: None,
-        }
+        Self { kind, alert: None, likely_alert: None }
     }
 }
 

@@ -8,10 +8,7 @@ mod connection;
 mod errors;
 mod provider;
 mod settings;
-#[cfg(all(
-    feature = "rustcrypto",
-    not(any(feature = "aws-lc-rs", feature = "ring"))
-))]
+#[cfg(all(feature = "rustcrypto", not(any(feature = "aws-lc-rs", feature = "ring"))))]
 mod tickets;
 
 pub(crate) use connection::Connection;

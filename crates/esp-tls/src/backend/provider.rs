@@ -10,9 +10,7 @@ use rustls::server::ProducesTickets;
 /// fifth less per handshake than rustls' first choice, and less per byte.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = chosen::provider();
-    provider
-        .cipher_suites
-        .sort_by_key(|suite| !is_aes_128_gcm(suite.suite()));
+    provider.cipher_suites.sort_by_key(|suite| !is_aes_128_gcm(suite.suite()));
     Arc::new(provider)
 }
 
@@ -65,16 +63,11 @@ mod chosen {
     /// ring's ticketer changes its key in time under a lock of `std`.
     #[cfg(not(feature = "std"))]
     pub(super) fn ticketer() -> super::Ticketer {
-        Err(rustls::Error::General(
-            "ring has no session tickets without `std`".into(),
-        ))
+        Err(rustls::Error::General("ring has no session tickets without `std`".into()))
     }
 }
 
-#[cfg(all(
-    feature = "rustcrypto",
-    not(any(feature = "aws-lc-rs", feature = "ring"))
-))]
+#[cfg(all(feature = "rustcrypto", not(any(feature = "aws-lc-rs", feature = "ring"))))]
 mod chosen {
     pub(super) use rustls_rustcrypto::provider;
 

@@ -40,10 +40,7 @@ impl Settings {
         key: PrivateKeyDer<'static>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        let fail = |problem| ConfigError {
-            input: Input::PrivateKey,
-            problem,
-        };
+        let fail = |problem| ConfigError { input: Input::PrivateKey, problem };
         let provider = provider::provider();
         let key = provider
             .key_provider
@@ -76,9 +73,7 @@ impl Settings {
         };
         let mut roots = RootCertStore::empty();
         for anchor in anchors {
-            roots
-                .add(anchor)
-                .map_err(|error| unusable(error.to_string()))?;
+            roots.add(anchor).map_err(|error| unusable(error.to_string()))?;
         }
         let verifier = WebPkiClientVerifier::builder_with_provider(
             Arc::new(roots),
@@ -88,9 +83,7 @@ impl Settings {
             ClientAuth::Required => verifier,
             ClientAuth::Optional => verifier.allow_unauthenticated(),
         };
-        self.client_verifier = verifier
-            .build()
-            .map_err(|error| unusable(error.to_string()))?;
+        self.client_verifier = verifier.build().map_err(|error| unusable(error.to_string()))?;
         Ok(self)
     }
 
@@ -150,10 +143,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("chain_len", &self.identity.0.cert.len())
-            .field(
-                "asks_for_client_certificate",
-                &self.client_verifier.offer_client_auth(),
-            )
+            .field("asks_for_client_certificate", &self.client_verifier.offer_client_auth())
             .field("alpn", &self.alpn)
             .field("versions", &self.versions)
             .field("session_tickets", &self.ticketer.is_some())
@@ -183,28 +173,16 @@ fn check_match(
 
     let mapping = provider.signature_verification_algorithms.mapping;
     let schemes: Vec<SignatureScheme> = mapping.iter().map(|(scheme, _)| *scheme).collect();
-    let signer = key
-        .choose_scheme(&schemes)
-        .ok_or_else(|| unusable("no signature scheme"))?;
-    let signature = signer
-        .sign(MESSAGE)
-        .map_err(|error| unusable(&error.to_string()))?;
+    let signer = key.choose_scheme(&schemes).ok_or_else(|| unusable("no signature scheme"))?;
+    let signature = signer.sign(MESSAGE).map_err(|error| unusable(&error.to_string()))?;
     let leaf = Certificate::parse(&chain[0]).map_err(|error| unusable(&error.to_string()))?;
 
     let matches = mapping
         .iter()
         .filter(|(scheme, _)| *scheme == signer.scheme())
         .flat_map(|(_, algorithms)| algorithms.iter())
-        .any(|algorithm| {
-            algorithm
-                .verify_signature(leaf.public_key, MESSAGE, &signature)
-                .is_ok()
-        });
-    if matches {
-        Ok(())
-    } else {
-        Err(ConfigProblem::KeyMismatch)
-    }
+        .any(|algorithm| algorithm.verify_signature(leaf.public_key, MESSAGE, &signature).is_ok());
+    if matches { Ok(()) } else { Err(ConfigProblem::KeyMismatch) }
 }
 
 /// The one certificate of this server, whatever name a client asks for.

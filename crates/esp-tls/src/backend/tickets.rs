@@ -40,9 +40,7 @@ impl SealedTickets {
     fn new() -> Result<Self, GetRandomFailed> {
         let mut key = [0; 32];
         fill_random(&mut key)?;
-        Ok(Self {
-            cipher: ChaCha20Poly1305::new(&key.into()),
-        })
+        Ok(Self { cipher: ChaCha20Poly1305::new(&key.into()) })
     }
 }
 

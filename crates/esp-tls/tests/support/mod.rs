@@ -53,43 +53,28 @@ pub static TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
 impl ClientSetup {
     pub fn versions(versions: &'static [&'static SupportedProtocolVersion]) -> Self {
-        Self {
-            versions,
-            ..Self::default()
-        }
+        Self { versions, ..Self::default() }
     }
 
     pub fn alpn(protocols: &[&str]) -> Self {
         Self {
-            alpn: protocols
-                .iter()
-                .map(|name| name.as_bytes().to_vec())
-                .collect(),
+            alpn: protocols.iter().map(|name| name.as_bytes().to_vec()).collect(),
             ..Self::default()
         }
     }
 
     pub fn identity(identity: &'static Issued) -> Self {
-        Self {
-            identity: Some(identity),
-            ..Self::default()
-        }
+        Self { identity: Some(identity), ..Self::default() }
     }
 
     pub fn build(self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from(pki().ca.cert_der.clone()))
-            .unwrap();
+        roots.add(CertificateDer::from(pki().ca.cert_der.clone())).unwrap();
         let mut provider = ring::default_provider();
         if self.rsa_only {
             let algorithms = &mut provider.signature_verification_algorithms;
             let rsa = |scheme: SignatureScheme| format!("{scheme:?}").starts_with("RSA");
-            let mapping = algorithms
-                .mapping
-                .iter()
-                .filter(|(scheme, _)| rsa(*scheme))
-                .copied();
+            let mapping = algorithms.mapping.iter().filter(|(scheme, _)| rsa(*scheme)).copied();
             algorithms.mapping = Vec::leak(mapping.collect());
         }
         let builder = ClientConfig::builder_with_provider(Arc::new(provider))
@@ -122,9 +107,7 @@ pub struct Client {
 impl Client {
     pub fn new(config: &Arc<ClientConfig>) -> Self {
         let name = ServerName::try_from("localhost").unwrap();
-        Self {
-            tls: ClientConnection::new(Arc::clone(config), name).unwrap(),
-        }
+        Self { tls: ClientConnection::new(Arc::clone(config), name).unwrap() }
     }
 
     /// What the client wants to put on the wire.
@@ -194,10 +177,7 @@ pub struct Pair {
 impl Pair {
     /// Both ends before their first byte.
     pub fn new(server: &TlsConfig, client: &Arc<ClientConfig>) -> Self {
-        Self {
-            client: Client::new(client),
-            server: TlsSession::new(server).unwrap(),
-        }
+        Self { client: Client::new(client), server: TlsSession::new(server).unwrap() }
     }
 
     /// Both ends after a good handshake.

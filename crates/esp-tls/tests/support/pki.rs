@@ -75,10 +75,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let issued = issued(&params.self_signed(&key).unwrap(), &key);
-        Self {
-            issuer: Issuer::new(params, key),
-            issued,
-        }
+        Self { issuer: Issuer::new(params, key), issued }
     }
 
     fn issue(&self, params: CertificateParams) -> Issued {

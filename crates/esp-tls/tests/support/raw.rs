@@ -39,10 +39,7 @@ pub struct RawClient {
 impl RawClient {
     /// Takes the keys of the pair's client, which is used up by it.
     pub fn take_over(pair: Pair) -> (Self, esp_tls::TlsSession) {
-        let Pair {
-            client: Client { tls },
-            server,
-        } = pair;
+        let Pair { client: Client { tls }, server } = pair;
         #[allow(deprecated)] // What is deprecated is to go on for real with it.
         let secrets = tls.dangerous_extract_secrets().unwrap();
         let (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
@@ -50,14 +47,7 @@ impl RawClient {
         };
         let key = ring::aead::UnboundKey::new(&ring::aead::AES_128_GCM, key.as_ref()).unwrap();
         let key = ring::aead::LessSafeKey::new(key);
-        (
-            Self {
-                key,
-                iv: iv.as_ref().try_into().unwrap(),
-                sequence,
-            },
-            server,
-        )
+        (Self { key, iv: iv.as_ref().try_into().unwrap(), sequence }, server)
     }
 
     /// An encrypted record (RFC 8446, section 5.2).
