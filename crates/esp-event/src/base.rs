@@ -35,10 +35,7 @@ pub struct EventBase {
 impl EventBase {
     /// A new base. The name is for people: logs and [`Display`](fmt::Display).
     pub const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            listeners: AtomicU32::new(0),
-        }
+        Self { name, listeners: AtomicU32::new(0) }
     }
 
     /// The name given to [`new`](Self::new).
@@ -144,10 +141,7 @@ pub(crate) fn remove_listener(filter: &Filter) {
 /// Set in a base that is on the list of known ones, so that 0 means "never seen".
 const INTRODUCED: u32 = 1 << 31;
 
-static BASES: Lock<Bases> = Lock::new(Bases {
-    known: Vec::new(),
-    any_base_handlers: 0,
-});
+static BASES: Lock<Bases> = Lock::new(Bases { known: Vec::new(), any_base_handlers: 0 });
 
 struct Bases {
     known: Vec<&'static EventBase>,

@@ -155,10 +155,7 @@ impl Core {
     pub(crate) fn delete(&self) {
         let (queued, must_wait) = self.state.with(|state| {
             state.deleted = true;
-            (
-                mem::take(&mut state.queue),
-                state.dispatching && !state.is_run_by_caller(),
-            )
+            (mem::take(&mut state.queue), state.dispatching && !state.is_run_by_caller())
         });
         self.work.notify();
         self.room.notify();
@@ -195,8 +192,7 @@ impl Core {
 
     #[cfg(feature = "std")]
     fn wait_until_settled(&self, settled: impl Fn(&State) -> bool) {
-        self.state
-            .wait_for(&self.settled, None, |state| settled(state).then_some(()));
+        self.state.wait_for(&self.settled, None, |state| settled(state).then_some(()));
     }
 
     /// Never called: without threads the caller always is the one who runs the loop.
@@ -241,8 +237,7 @@ impl Core {
     /// Gives the loop to a thread that is about to enter `run_in_own_thread`, or has just done so.
     #[cfg(feature = "std")]
     pub(crate) fn belongs_to(&self, thread: &std::thread::Thread) {
-        self.state
-            .with(|state| state.runner = Some(Caller::of(thread)));
+        self.state.with(|state| state.runner = Some(Caller::of(thread)));
     }
 
     #[cfg(feature = "std")]
@@ -250,11 +245,7 @@ impl Core {
         let mut count = 0;
         // The inner `None` is the end of a deleted loop, the outer one the end of time.
         while let Some(Some(taken)) = self.state.wait_for(&self.work, until, |state| {
-            if state.deleted {
-                Some(None)
-            } else {
-                state.take().map(Some)
-            }
+            if state.deleted { Some(None) } else { state.take().map(Some) }
         }) {
             self.dispatch(taken);
             count += 1;
@@ -270,13 +261,10 @@ impl Core {
         let _finish = Finish(self);
         let Taken { event, horizon } = taken;
         let mut last = None;
-        while let Some((key, mut handler)) = self
-            .state
-            .with(|state| state.start_next(last, horizon, &event))
+        while let Some((key, mut handler)) =
+            self.state.with(|state| state.start_next(last, horizon, &event))
         {
-            contain(&format_args!("a handler of event {event}"), || {
-                handler(&event)
-            });
+            contain(&format_args!("a handler of event {event}"), || handler(&event));
             self.put_back(key, handler);
             last = Some(key);
         }
@@ -306,27 +294,15 @@ impl State {
             Filter::Base(_) => 1,
             Filter::Id(..) => 2,
         };
-        let key = Key {
-            level,
-            serial: self.next_serial,
-        };
+        let key = Key { level, serial: self.next_serial };
         self.next_serial += 1;
         let at = self.handlers.partition_point(|other| other.key < key);
-        self.handlers.insert(
-            at,
-            Registration {
-                key,
-                filter,
-                handler: handler.take(),
-            },
-        );
+        self.handlers.insert(at, Registration { key, filter, handler: handler.take() });
         Some(key)
     }
 
     fn find(&self, key: Key) -> Option<usize> {
-        self.handlers
-            .binary_search_by_key(&key, |registration| registration.key)
-            .ok()
+        self.handlers.binary_search_by_key(&key, |registration| registration.key).ok()
     }
 
     fn remove(&mut self, key: Key) -> Option<Registration> {
@@ -348,18 +324,13 @@ impl State {
 
     fn count_dropped(&mut self) -> PostError {
         self.dropped += 1;
-        PostError::Full {
-            queue_size: self.queue_size,
-        }
+        PostError::Full { queue_size: self.queue_size }
     }
 
     fn take(&mut self) -> Option<Taken> {
         let event = self.queue.pop_front()?;
         self.dispatching = true;
-        Some(Taken {
-            event,
-            horizon: self.next_serial,
-        })
+        Some(Taken { event, horizon: self.next_serial })
     }
 
     /// The next handler for the event, behind the one called `last`. What was registered or
@@ -370,9 +341,7 @@ impl State {
         horizon: u64,
         event: &RawEvent,
     ) -> Option<(Key, Handler)> {
-        let from = self
-            .handlers
-            .partition_point(|registration| Some(registration.key) <= last);
+        let from = self.handlers.partition_point(|registration| Some(registration.key) <= last);
         let next = self.handlers[from..].iter_mut().find(|registration| {
             registration.key.serial < horizon && registration.filter.matches(event)
         })?;

@@ -21,10 +21,7 @@ impl fmt::Display for PostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full { queue_size } => {
-                write!(
-                    f,
-                    "event dropped: the loop's queue of {queue_size} events is full"
-                )
+                write!(f, "event dropped: the loop's queue of {queue_size} events is full")
             }
             Self::Deleted => f.write_str("event dropped: the event loop was deleted"),
         }

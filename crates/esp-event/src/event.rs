@@ -59,11 +59,7 @@ pub struct RawEvent {
 impl RawEvent {
     /// An event with data of any type; `()` where ESP-IDF would post `NULL`.
     pub fn new(base: &'static EventBase, id: EventId, data: impl Any + Send) -> Self {
-        Self {
-            base,
-            id,
-            data: Box::new(data),
-        }
+        Self { base, id, data: Box::new(data) }
     }
 
     /// The base the event belongs to.

@@ -91,11 +91,8 @@ impl EventLoop {
 
     #[cfg(feature = "std")]
     fn new_default() -> Self {
-        Self::spawn(EventLoopArgs {
-            task_name: "sys_evt".into(),
-            ..EventLoopArgs::default()
-        })
-        .expect("the thread of the default event loop can't be started")
+        Self::spawn(EventLoopArgs { task_name: "sys_evt".into(), ..EventLoopArgs::default() })
+            .expect("the thread of the default event loop can't be started")
     }
 
     #[cfg(not(feature = "std"))]
@@ -106,11 +103,7 @@ impl EventLoop {
     /// A loop to be run by hand, whose queue holds `queue_size` events. Memory for them is taken at
     /// once. ESP-IDF: `esp_event_loop_create` without a task name.
     pub fn new(queue_size: usize) -> Self {
-        Self {
-            owner: Arc::new(Owner {
-                core: Arc::new(Core::new(queue_size)),
-            }),
-        }
+        Self { owner: Arc::new(Owner { core: Arc::new(Core::new(queue_size)) }) }
     }
 
     /// A loop with its own thread. ESP-IDF: `esp_event_loop_create` with a task name.
@@ -212,8 +205,7 @@ impl EventLoop {
         event: impl Into<RawEvent>,
         limit: Duration,
     ) -> Result<(), PostError> {
-        self.core()
-            .post_until(event.into(), Instant::now().checked_add(limit))
+        self.core().post_until(event.into(), Instant::now().checked_add(limit))
     }
 
     /// What went through the loop so far. ESP-IDF: `esp_event_dump`.
@@ -297,12 +289,7 @@ pub struct Statistics {
 
 impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            received,
-            dropped,
-            queued,
-            handlers,
-        } = self;
+        let Self { received, dropped, queued, handlers } = self;
         write!(
             f,
             "received: {received}, dropped: {dropped}, queued: {queued}, handlers: {handlers}"

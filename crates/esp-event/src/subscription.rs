@@ -48,9 +48,7 @@ pub struct Subscription {
 
 impl Subscription {
     pub(crate) fn new(core: Arc<Core>, key: Key) -> Self {
-        Self {
-            registered: Some((core, key)),
-        }
+        Self { registered: Some((core, key)) }
     }
 
     pub(crate) fn of_deleted_loop() -> Self {

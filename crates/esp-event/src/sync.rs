@@ -54,10 +54,7 @@ mod make {
 
     impl Signal {
         pub(crate) const fn new() -> Self {
-            Self {
-                condvar: Condvar::new(),
-                waiters: AtomicUsize::new(0),
-            }
+            Self { condvar: Condvar::new(), waiters: AtomicUsize::new(0) }
         }
 
         /// Wakes all who wait. To be called after the change, outside the lock.
@@ -78,10 +75,7 @@ mod make {
             }
             self.waiters.fetch_add(1, Ordering::Relaxed);
             let value = match left {
-                None => self
-                    .condvar
-                    .wait(value)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => self.condvar.wait(value).unwrap_or_else(PoisonError::into_inner),
                 Some(left) => {
                     let woken = self.condvar.wait_timeout(value, left);
                     woken.unwrap_or_else(PoisonError::into_inner).0

@@ -14,9 +14,7 @@ fn deleting_drops_events_then_handlers_and_closes_the_loop() {
         let _ = &owned;
     });
     let data = NoteOnDrop(notes.clone(), "event freed");
-    event_loop
-        .post(RawEvent::new(&DOORS, OPENED, data))
-        .unwrap();
+    event_loop.post(RawEvent::new(&DOORS, OPENED, data)).unwrap();
 
     event_loop.delete();
 
@@ -73,9 +71,7 @@ fn event_in_dispatch_goes_to_all_handlers_when_one_deletes_the_loop() {
         })
         .detach();
     let second = notes.clone();
-    event_loop
-        .on(move |_: &Door| second.note("second"))
-        .detach();
+    event_loop.on(move |_: &Door| second.note("second")).detach();
 
     event_loop.post(Door::Opened).unwrap();
     event_loop.post(Door::Closed).unwrap();

@@ -19,10 +19,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record) {
-        LOGGED
-            .lock()
-            .unwrap()
-            .push(format!("{} {}", record.level(), record.args()));
+        LOGGED.lock().unwrap().push(format!("{} {}", record.level(), record.args()));
     }
 
     fn flush(&self) {}

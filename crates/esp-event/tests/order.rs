@@ -11,9 +11,7 @@ fn levels_go_from_any_to_base_to_id_whatever_the_order_of_registration() {
     let notes = Notes::default();
     let register = |filter, name: &'static str| {
         let notes = notes.clone();
-        event_loop
-            .register(filter, move |_| notes.note(name))
-            .detach();
+        event_loop.register(filter, move |_| notes.note(name)).detach();
     };
     register(Filter::Id(&DOORS, OPENED), "id 1");
     register(Filter::Base(&DOORS), "base 1");
@@ -25,10 +23,7 @@ fn levels_go_from_any_to_base_to_id_whatever_the_order_of_registration() {
     event_loop.post(Door::Opened).unwrap();
     event_loop.run_pending().unwrap();
 
-    assert_eq!(
-        notes.take(),
-        ["any 1", "any 2", "base 1", "base 2", "id 1", "id 2"]
-    );
+    assert_eq!(notes.take(), ["any 1", "any 2", "base 1", "base 2", "id 1", "id 2"]);
 }
 
 #[test]
@@ -37,9 +32,7 @@ fn only_matching_handlers_are_called() {
     let notes = Notes::default();
     let register = |filter, name: &'static str| {
         let notes = notes.clone();
-        event_loop
-            .register(filter, move |event| notes.note(format!("{name} {event}")))
-            .detach();
+        event_loop.register(filter, move |event| notes.note(format!("{name} {event}"))).detach();
     };
     register(Filter::Any, "any");
     register(Filter::Base(&DOORS), "doors");
@@ -53,13 +46,7 @@ fn only_matching_handlers_are_called() {
 
     assert_eq!(
         notes.take(),
-        [
-            "any DOORS:1",
-            "doors DOORS:1",
-            "closed DOORS:1",
-            "any LAMPS:0",
-            "lamps LAMPS:0"
-        ]
+        ["any DOORS:1", "doors DOORS:1", "closed DOORS:1", "any LAMPS:0", "lamps LAMPS:0"]
     );
 }
 
@@ -69,9 +56,8 @@ fn typed_handlers_receive_the_event_itself() {
     let notes = Notes::default();
     let (all, closed) = (notes.clone(), notes.clone());
     let _all = event_loop.on(move |event: &Door| all.note(format!("{event:?}")));
-    let _closed = event_loop.on_id(CLOSED, move |event: &Door| {
-        closed.note(format!("only {event:?}"))
-    });
+    let _closed =
+        event_loop.on_id(CLOSED, move |event: &Door| closed.note(format!("only {event:?}")));
 
     event_loop.post(Door::Opened).unwrap();
     event_loop.post(Door::Closed).unwrap();
@@ -87,16 +73,10 @@ fn typed_handlers_pass_over_data_of_another_type() {
     let (typed, raw) = (notes.clone(), notes.clone());
     let _typed = event_loop.on(move |_: &Door| typed.note("typed"));
     let _raw = event_loop.register(Filter::Base(&DOORS), move |event| {
-        raw.note(format!(
-            "raw {:?} {:?}",
-            event.data::<u16>(),
-            event.data::<Door>()
-        ));
+        raw.note(format!("raw {:?} {:?}", event.data::<u16>(), event.data::<Door>()));
     });
 
-    event_loop
-        .post(RawEvent::new(&DOORS, OPENED, 7_u16))
-        .unwrap();
+    event_loop.post(RawEvent::new(&DOORS, OPENED, 7_u16)).unwrap();
     event_loop.run_pending().unwrap();
 
     assert_eq!(notes.take(), ["raw Some(7) None"]);
@@ -110,9 +90,7 @@ fn two_bases_of_one_name_are_two_bases() {
     let doors = notes.clone();
     let _doors = event_loop.register(Filter::Base(&DOORS), move |_| doors.note("heard"));
 
-    event_loop
-        .post(RawEvent::new(&IMPOSTOR, EventId(0), ()))
-        .unwrap();
+    event_loop.post(RawEvent::new(&IMPOSTOR, EventId(0), ())).unwrap();
     event_loop.run_pending().unwrap();
 
     assert!(notes.take().is_empty());
@@ -131,9 +109,7 @@ fn handler_registered_by_a_handler_hears_the_next_event_only() {
             registered = true;
             for (filter, name) in [(Filter::Any, "new any"), (Filter::Base(&DOORS), "new base")] {
                 let inner = outer.clone();
-                in_handler
-                    .register(filter, move |_| inner.note(name))
-                    .detach();
+                in_handler.register(filter, move |_| inner.note(name)).detach();
             }
         }
     });

@@ -22,9 +22,7 @@ fn handlers_run_in_the_thread_of_the_loop() {
     .unwrap();
     let (heard, from_handler) = mpsc::channel();
     let _subscription = event_loop.on(move |lamp: &Lamp| {
-        heard
-            .send((lamp.0, thread::current().name().map(str::to_owned)))
-            .unwrap();
+        heard.send((lamp.0, thread::current().name().map(str::to_owned))).unwrap();
     });
 
     for number in 0..100 {
@@ -44,11 +42,8 @@ fn loop_with_its_own_thread_can_not_be_run_by_hand() {
 fn events_of_many_threads_all_arrive_and_each_thread_keeps_its_order() {
     const THREADS: u32 = 4;
     const EVENTS: u32 = 250;
-    let event_loop = EventLoop::spawn(EventLoopArgs {
-        queue_size: 3,
-        ..EventLoopArgs::default()
-    })
-    .unwrap();
+    let event_loop =
+        EventLoop::spawn(EventLoopArgs { queue_size: 3, ..EventLoopArgs::default() }).unwrap();
     let (heard, from_handler) = mpsc::channel();
     let _subscription = event_loop.on(move |lamp: &Lamp| heard.send(lamp.0).unwrap());
 
@@ -79,9 +74,7 @@ fn default_loop_is_one_for_all_and_made_anew_when_it_was_deleted() {
     let (heard, from_handler) = mpsc::channel();
     let again = heard.clone();
     let subscription = EventLoop::default_loop().on(move |_: &Door| {
-        heard
-            .send(thread::current().name().map(str::to_owned))
-            .unwrap();
+        heard.send(thread::current().name().map(str::to_owned)).unwrap();
     });
     EventLoop::default_loop().post(Door::Opened).unwrap();
     assert_eq!(from_handler.recv(), Ok(Some("sys_evt".into())));
@@ -130,9 +123,7 @@ fn events_handlers_and_panics_that_panic_when_they_are_freed_stop_nothing() {
         mine.lock().unwrap().take();
     }));
 
-    event_loop
-        .post(RawEvent::new(&common::LAMPS, OPENED, PanicOnDrop))
-        .unwrap();
+    event_loop.post(RawEvent::new(&common::LAMPS, OPENED, PanicOnDrop)).unwrap();
     event_loop.post(Door::Opened).unwrap();
 
     assert_eq!(event_loop.run_pending(), Ok(2));

@@ -15,25 +15,14 @@ fn full_queue_drops_the_event_counts_it_and_says_its_length() {
     event_loop.post(Door::Opened).unwrap();
     event_loop.post(Door::Closed).unwrap();
     let too_many = NoteOnDrop(notes.clone(), "dropped");
-    let error = event_loop
-        .post(RawEvent::new(&common::DOORS, EventId(9), too_many))
-        .unwrap_err();
+    let error = event_loop.post(RawEvent::new(&common::DOORS, EventId(9), too_many)).unwrap_err();
 
     assert_eq!(error, PostError::Full { queue_size: 2 });
-    assert_eq!(
-        error.to_string(),
-        "event dropped: the loop's queue of 2 events is full"
-    );
+    assert_eq!(error.to_string(), "event dropped: the loop's queue of 2 events is full");
     assert_eq!(notes.take(), ["dropped"]);
     let statistics = event_loop.statistics();
-    assert_eq!(
-        (statistics.received, statistics.dropped, statistics.queued),
-        (2, 1, 2)
-    );
-    assert_eq!(
-        statistics.to_string(),
-        "received: 2, dropped: 1, queued: 2, handlers: 0"
-    );
+    assert_eq!((statistics.received, statistics.dropped, statistics.queued), (2, 1, 2));
+    assert_eq!(statistics.to_string(), "received: 2, dropped: 1, queued: 2, handlers: 0");
 
     assert_eq!(event_loop.run_pending(), Ok(2));
     event_loop.post(Door::Opened).unwrap();
@@ -44,10 +33,7 @@ fn full_queue_drops_the_event_counts_it_and_says_its_length() {
 fn queue_of_no_length_takes_nothing() {
     let event_loop = EventLoop::new(0);
 
-    assert_eq!(
-        event_loop.post(Door::Opened),
-        Err(PostError::Full { queue_size: 0 })
-    );
+    assert_eq!(event_loop.post(Door::Opened), Err(PostError::Full { queue_size: 0 }));
 }
 
 #[test]
@@ -99,10 +85,7 @@ fn handler_can_not_run_its_own_loop() {
     event_loop.post(Door::Opened).unwrap();
     event_loop.run_pending().unwrap();
 
-    assert_eq!(
-        notes.take(),
-        [format!("{:?}", Err::<usize, _>(RunError::Running))]
-    );
+    assert_eq!(notes.take(), [format!("{:?}", Err::<usize, _>(RunError::Running))]);
     assert_eq!(event_loop.run_pending(), Ok(0));
     event_loop.delete();
 }
@@ -202,10 +185,7 @@ mod with_time {
         event_loop.post(Door::Opened).unwrap();
         event_loop.run_pending().unwrap();
 
-        assert_eq!(
-            notes.take(),
-            ["event dropped: the loop's queue of 1 events is full"]
-        );
+        assert_eq!(notes.take(), ["event dropped: the loop's queue of 1 events is full"]);
         assert_eq!(event_loop.statistics().dropped, 1);
         event_loop.delete();
     }

@@ -52,9 +52,7 @@ fn detached_subscription_keeps_the_handler() {
     let event_loop = EventLoop::new(4);
     let notes = Notes::default();
     let handler = notes.clone();
-    event_loop
-        .on(move |_: &Door| handler.note("heard"))
-        .detach();
+    event_loop.on(move |_: &Door| handler.note("heard")).detach();
 
     post_and_run(&event_loop);
 

@@ -9,15 +9,18 @@ use crate::proto::method::Method;
 use crate::proto::status::Status;
 use crate::proto::ws::frame::CloseCode;
 
-/// The result of this crate's calls, and of a handler.
+/// The result of this crate's calls, and of a handler or a `main` that uses them.
 pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 
-/// Whatever error a handler ends with. [`Error`]s in it, also as a
-/// [`source`](core::error::Error::source), decide what the client is told; any other error is 500.
+/// Whatever error a handler ends with. An [`Error`] decides what the client is told; any other error
+/// is 500.
 pub type HandlerError = Box<dyn core::error::Error + Send + Sync>;
 
-/// Why a call into the server failed.
-#[derive(Debug)]
+/// Why a call into the server failed, or what else went wrong in a handler.
+///
+/// Every other error turns into one with `?`, so that handlers and `main` need no error type of
+/// their own. For that to be possible it does not implement [`core::error::Error`] itself, but turns
+/// into a [`HandlerError`], which does. Handlers may return any other type that does so, too.
 #[non_exhaustive]
 pub enum Error {
     // The peer.
@@ -84,6 +87,10 @@ pub enum Error {
     /// The server could not start; the text says what failed.
     #[cfg(feature = "std")]
     Io(String, std::io::Error),
+
+    // The application.
+    /// Another error, of a handler or below the server. Passed on by a handler: 500.
+    Other(HandlerError),
 }
 
 impl Error {
@@ -101,16 +108,33 @@ impl Error {
         })
     }
 
-    /// The error of ours that a handler's error is or was caused by.
-    pub(crate) fn find<'e>(error: &'e (dyn core::error::Error + 'static)) -> Option<&'e Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref() {
-                return Some(found);
-            }
-            next = error.source();
+    /// The error of ours in what a handler ended with.
+    pub(crate) fn find(error: &HandlerError) -> Option<&Self> {
+        error.downcast_ref::<Boxed>().map(|Boxed(error)| error)
+    }
+}
+
+/// Makes a standard error of ours.
+struct Boxed(Error);
+
+impl<E: core::error::Error + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+impl From<Error> for HandlerError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Other(error) => error,
+            error => Box::new(Boxed(error)),
         }
-        None
+    }
+}
+
+impl From<Error> for Box<dyn core::error::Error> {
+    fn from(error: Error) -> Self {
+        HandlerError::from(error)
     }
 }
 
@@ -153,23 +177,59 @@ impl fmt::Display for Error {
             Self::Config(what) => f.write_str(what),
             #[cfg(feature = "std")]
             Self::Io(what, error) => write!(f, "{what}: {error}"),
+            Self::Other(error) => error.fmt(f),
         }
     }
 }
 
-impl core::error::Error for Error {
+impl fmt::Debug for Error {
+    /// For people, since this is what a `main` that ends with it prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl core::error::Error for Boxed {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::BadBody(error) => Some(error),
+        match &self.0 {
+            Error::BadBody(error) => Some(error),
             #[cfg(feature = "std")]
-            Self::Io(_, error) => Some(error),
+            Error::Io(_, error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl From<BodyError> for Error {
-    fn from(error: BodyError) -> Self {
-        Self::BadBody(error)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn an_error_of_ours_survives_the_way_through_a_handler() {
+        let error = HandlerError::from(Error::BodyTooLong { limit: 9 });
+        assert!(matches!(Error::find(&error), Some(Error::BodyTooLong { limit: 9 })));
+        assert_eq!(error.to_string(), "the body is longer than the 9 bytes that are accepted here");
+    }
+
+    #[test]
+    fn any_error_becomes_one_of_ours_and_itself_again() {
+        let parse = || -> Result<u8> { Ok("x".parse::<u8>()?) };
+        let error = parse().unwrap_err();
+        assert_eq!(error.status(), Some(Status::INTERNAL_SERVER_ERROR));
+        let error = HandlerError::from(error);
+        assert!(error.is::<core::num::ParseIntError>());
     }
 }

@@ -5,6 +5,8 @@
 extern crate alloc;
 
 mod error;
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub mod front;
 mod handler;
 mod net;
 pub mod proto;
@@ -13,6 +15,8 @@ mod sync;
 mod time;
 
 pub use error::{Error, HandlerError, Result};
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub use front::HttpServer;
 pub use handler::{Chunks, KeepAlive, Message, Request, Response, Stacks, WsRequest};
 pub use net::{Net, NetError, NetId, RxBuf, TxBuf};
 pub use proto::head::{BodyLen, Version};

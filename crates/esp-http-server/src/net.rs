@@ -54,12 +54,12 @@ pub trait Net {
     /// `WouldBlock` if nothing is there.
     fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError>;
 
-    /// Takes bytes from the front of `tx` and says how many. An empty `tx` only moves on what was
-    /// taken before.
+    /// Takes bytes from the front of `tx` and says how many. `Ok(0)` means that nothing of `tx` was
+    /// taken, but that what was taken before has moved on; an empty `tx` asks for just that.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing could be taken (or, for an empty `tx`, moved on).
+    /// `WouldBlock` if nothing could be taken or moved on.
     fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError>;
 
     /// How many received bytes wait inside this layer while the socket may be silent.
@@ -119,6 +119,8 @@ pub enum NetError {
     WouldBlock,
     /// The peer is gone: it reset the connection, or broke it off where more was due.
     Closed,
+    /// The connection was not open in time (`handshake_timeout`).
+    TimedOut,
     /// The connection can't go on, by its peer's fault or that of the layer which says so.
     Failed(Box<dyn core::error::Error + Send + Sync>),
 }
@@ -128,6 +130,7 @@ impl fmt::Display for NetError {
         match self {
             Self::WouldBlock => f.write_str("the connection is not ready"),
             Self::Closed => f.write_str("the peer closed the connection"),
+            Self::TimedOut => f.write_str("the handshake was not done in time"),
             Self::Failed(error) => fmt::Display::fmt(error, f),
         }
     }

@@ -91,13 +91,7 @@ impl<N: Net> TlsNet<N> {
     }
 
     fn new(inner: N, config: Option<TlsConfig>) -> Self {
-        Self {
-            inner,
-            config,
-            sessions: Vec::new(),
-            scratch: Scratch::new(),
-            revisit: Vec::new(),
-        }
+        Self { inner, config, sessions: Vec::new(), scratch: Scratch::new(), revisit: Vec::new() }
     }
 
     /// The TLS session of a connection: what was negotiated and who the peer is.
@@ -230,11 +224,7 @@ impl<N: Net> Net for TlsNet<N> {
             }
         }
         if tx.is_empty() {
-            return if parked > 0 {
-                Ok(0)
-            } else {
-                self.inner.send(id, tx)
-            };
+            return if parked > 0 { Ok(0) } else { self.inner.send(id, tx) };
         }
         let (_, produced) = self.scratch.parts();
         let taken = session.encrypt(tx, produced)?;
@@ -279,21 +269,12 @@ impl<N: Net> Net for TlsNet<N> {
     }
 
     fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<NetId>) {
-        let Self {
-            inner,
-            sessions,
-            revisit,
-            ..
-        } = self;
+        let Self { inner, sessions, revisit, .. } = self;
         revisit.retain(|id| {
             session_of(sessions, *id).is_some_and(|session| session.must_be_reported(*id, inner))
         });
         // With something to report there is no sleep, only a look at what else is ready.
-        let until = if revisit.is_empty() {
-            until
-        } else {
-            Some(Instant::START)
-        };
+        let until = if revisit.is_empty() { until } else { Some(Instant::START) };
         inner.wait(until, ready);
         ready.append(revisit);
     }
@@ -303,9 +284,7 @@ impl<N: Net> Net for TlsNet<N> {
 ///
 /// Anything else must not move a byte: plain text never reaches a socket by mistake.
 fn established(sessions: &mut [Option<Box<Session>>], id: NetId) -> Result<&mut Session, NetError> {
-    session_of(sessions, id)
-        .filter(|session| session.is_established())
-        .ok_or(NetError::Closed)
+    session_of(sessions, id).filter(|session| session.is_established()).ok_or(NetError::Closed)
 }
 
 fn session_of(sessions: &mut [Option<Box<Session>>], id: NetId) -> Option<&mut Session> {
@@ -317,11 +296,7 @@ fn session_of(sessions: &mut [Option<Box<Session>>], id: NetId) -> Option<&mut S
 /// Without a single byte nothing was begun: port scans, health checks and a browser's spare
 /// connections look like that, and are no handshake that failed.
 fn broken_off(has_begun: bool) -> NetError {
-    if has_begun {
-        failed(HandshakeError::PeerClosed)
-    } else {
-        NetError::Closed
-    }
+    if has_begun { failed(HandshakeError::PeerClosed) } else { NetError::Closed }
 }
 
 fn failed(error: impl core::error::Error + Send + Sync + 'static) -> NetError {
@@ -360,10 +335,7 @@ struct Scratch {
 
 impl Scratch {
     fn new() -> Self {
-        Self {
-            received: RxBuf::new(),
-            produced: TxBuf::new(),
-        }
+        Self { received: RxBuf::new(), produced: TxBuf::new() }
     }
 
     /// Both buffers, empty whatever the last use left in them: one connection's bytes must never

@@ -16,9 +16,7 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts now, at [`Instant::START`].
     pub fn start() -> Self {
-        Self {
-            started: time::Instant::now(),
-        }
+        Self { started: time::Instant::now() }
     }
 
     /// What time it is. Rounded down to whole microseconds, so that a deadline is never thought to

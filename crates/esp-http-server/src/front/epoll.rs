@@ -76,12 +76,7 @@ impl EpollNet {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let sleeper = Sleeper::new()?;
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(
-            &epoll,
-            sleeper.as_fd(),
-            epoll::EventData::new_u64(WAKER),
-            edge,
-        )?;
+        epoll::add(&epoll, sleeper.as_fd(), epoll::EventData::new_u64(WAKER), edge)?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), edge)?;
         Ok(Self {
             epoll,
@@ -106,18 +101,11 @@ impl EpollNet {
             | epoll::EventFlags::OUT
             | epoll::EventFlags::RDHUP
             | epoll::EventFlags::ET;
-        epoll::add(
-            &self.epoll,
-            &fd,
-            epoll::EventData::new_u64(u64::from(id.0)),
-            interest,
-        )?;
+        epoll::add(&self.epoll, &fd, epoll::EventData::new_u64(u64::from(id.0)), interest)?;
         // A registration reports at once what is there, so a read is not tried before: it would be
         // wasted whenever the client's first bytes are still on their way.
         let ready = epoll::EventFlags::OUT;
-        let peer = peer
-            .and_then(|peer| SocketAddr::try_from(peer).ok())
-            .map(unmapped);
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(unmapped);
         self.sockets.insert(id, Socket { fd, ready, peer });
         Ok(id)
     }
@@ -134,9 +122,7 @@ impl EpollNet {
             );
         }
         self.short = true;
-        self.backlog = Backlog::Unaffordable {
-            until: self.clock.now() + SHORTAGE,
-        };
+        self.backlog = Backlog::Unaffordable { until: self.clock.now() + SHORTAGE };
     }
 
     /// For how long the kernel may let us sleep; `None`: until something happens.
@@ -318,9 +304,8 @@ struct Socket {
 }
 
 /// The peer is done sending, or the connection is over; whatever still comes is there already.
-const ENDED: epoll::EventFlags = epoll::EventFlags::RDHUP
-    .union(epoll::EventFlags::HUP)
-    .union(epoll::EventFlags::ERR);
+const ENDED: epoll::EventFlags =
+    epoll::EventFlags::RDHUP.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
 
 impl Sockets {
     fn len(&self) -> usize {
@@ -345,11 +330,7 @@ impl Sockets {
 
     fn remove(&mut self, id: NetId) {
         let socket = self.slots.get_mut(id.index()).and_then(Option::take);
-        assert!(
-            socket.is_some(),
-            "connection {} is closed, but was not open",
-            id.0
-        );
+        assert!(socket.is_some(), "connection {} is closed, but was not open", id.0);
         self.free.push(Reverse(id.0));
     }
 

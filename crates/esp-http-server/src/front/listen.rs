@@ -25,11 +25,7 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 /// If `count` is 0.
 pub fn listen(addr: ListenAddr, backlog: u16, count: usize) -> Result<Vec<Listener>, ListenError> {
     assert!(count > 0, "a server without a worker");
-    let sharing = if count == 1 {
-        Sharing::Alone
-    } else {
-        Sharing::First
-    };
+    let sharing = if count == 1 { Sharing::Alone } else { Sharing::First };
     let first = Listener::open_any(addr, backlog, sharing)?;
     let addr = first.addr;
     let mut listeners = vec![first];
@@ -92,36 +88,15 @@ impl Listener {
         let port = match addr {
             ListenAddr::Any(port) => port,
             ListenAddr::Only(addr) => {
-                return Self::open(
-                    BoundAddr {
-                        addr,
-                        family: Family::One,
-                    },
-                    backlog,
-                    sharing,
-                );
+                return Self::open(BoundAddr { addr, family: Family::One }, backlog, sharing);
             }
         };
         let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        match Self::open(
-            BoundAddr {
-                addr: v6,
-                family: Family::Both,
-            },
-            backlog,
-            sharing,
-        ) {
+        match Self::open(BoundAddr { addr: v6, family: Family::Both }, backlog, sharing) {
             Err(ListenError::NoSuchAddress { .. }) => {
                 log::info!("no IPv6 on this machine: listening on IPv4 only");
                 let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-                Self::open(
-                    BoundAddr {
-                        addr: v4,
-                        family: Family::One,
-                    },
-                    backlog,
-                    sharing,
-                )
+                Self::open(BoundAddr { addr: v4, family: Family::One }, backlog, sharing)
             }
             done => done,
         }
@@ -133,11 +108,7 @@ impl Listener {
 
     fn try_open(bound: BoundAddr, backlog: u16, sharing: Sharing) -> Result<Self, Errno> {
         let BoundAddr { addr, family } = bound;
-        let domain = if addr.is_ipv6() {
-            AddressFamily::INET6
-        } else {
-            AddressFamily::INET
-        };
+        let domain = if addr.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let fd = net::socket_with(domain, SocketType::STREAM, flags, None)?;
         if addr.is_ipv6() {
@@ -158,10 +129,7 @@ impl Listener {
         }
         net::listen(&fd, i32::from(backlog))?;
         let addr = SocketAddr::try_from(net::getsockname(&fd)?)?;
-        Ok(Self {
-            fd,
-            addr: BoundAddr { addr, family },
-        })
+        Ok(Self { fd, addr: BoundAddr { addr, family } })
     }
 }
 
@@ -205,10 +173,7 @@ impl ListenError {
             Errno::ADDRINUSE => Self::InUse { addr },
             Errno::ACCESS | Errno::PERM => Self::Denied { addr },
             Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => Self::NoSuchAddress { addr },
-            _ => Self::Io {
-                addr,
-                source: error.into(),
-            },
+            _ => Self::Io { addr, source: error.into() },
         }
     }
 }
@@ -228,10 +193,7 @@ impl fmt::Display for ListenError {
                  CAP_NET_BIND_SERVICE; a port from 1024 on needs neither",
             ),
             Self::Denied { addr } => {
-                write!(
-                    f,
-                    "can't listen on {addr}: the operating system doesn't permit it"
-                )
+                write!(f, "can't listen on {addr}: the operating system doesn't permit it")
             }
             Self::NoSuchAddress { addr } => write!(
                 f,
@@ -270,11 +232,7 @@ mod tests {
             let listeners = open(addr, 3);
             assert_eq!(listeners.len(), 3);
             assert_ne!(listeners[0].local_addr().port(), 0);
-            assert!(
-                listeners
-                    .iter()
-                    .all(|l| l.local_addr() == listeners[0].local_addr())
-            );
+            assert!(listeners.iter().all(|l| l.local_addr() == listeners[0].local_addr()));
         }
     }
 
@@ -339,20 +297,14 @@ mod tests {
         // Of TEST-NET-1 (RFC 5737), which no machine should have.
         let addr = SocketAddr::from(([192, 0, 2, 253], 0));
         let error = listen(ListenAddr::Only(addr), 16, 1).unwrap_err();
-        assert!(
-            error.to_string().contains("no address 192.0.2.253"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("no address 192.0.2.253"), "{error}");
     }
 
     #[test]
     fn a_privileged_port_that_is_denied_says_what_would_help() {
         let at = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let low = ListenError::new(at(443), Errno::ACCESS).to_string();
-        assert!(
-            low.contains("0.0.0.0:443") && low.contains("CAP_NET_BIND_SERVICE"),
-            "{low}"
-        );
+        assert!(low.contains("0.0.0.0:443") && low.contains("CAP_NET_BIND_SERVICE"), "{low}");
         let high = ListenError::new(at(8443), Errno::PERM).to_string();
         assert!(!high.contains("1024"), "{high}");
     }

@@ -3,6 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `server` | [`HttpServer`]: the workers of a running server, and how they start and stop |
 //! | `listen` | [`listen`]: one [`Listener`] per worker, all on one port |
 //! | `epoll` | [`EpollNet`], the [`Net`](crate::Net) of one worker |
 //! | `wake` | [`Waker`], which ends a worker's wait from any thread |
@@ -12,11 +13,13 @@
 mod clock;
 mod epoll;
 mod listen;
+mod server;
 mod stacks;
 mod wake;
 
 pub use clock::Clock;
 pub use epoll::EpollNet;
 pub use listen::{ListenAddr, ListenError, Listener, listen};
+pub use server::HttpServer;
 pub use stacks::StackPool;
 pub use wake::Waker;

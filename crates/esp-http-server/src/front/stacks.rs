@@ -24,12 +24,7 @@ impl StackPool {
     /// A pool of stacks of `size` bytes (rounded up to whole pages, the guard page not counted),
     /// which keeps at most `keep` that nobody uses. Nothing is mapped before it is asked for.
     pub const fn new(size: usize, keep: usize) -> Self {
-        Self {
-            size,
-            keep,
-            idle: Vec::new(),
-            short: false,
-        }
+        Self { size, keep, idle: Vec::new(), short: false }
     }
 
     /// How many stacks are kept that nobody uses.

@@ -57,18 +57,11 @@ pub(super) enum Sleep {
 impl Sleeper {
     pub(super) fn new() -> io::Result<Self> {
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                eventfd,
-                state: AtomicU8::new(AWAKE),
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { eventfd, state: AtomicU8::new(AWAKE) }) })
     }
 
     pub(super) fn waker(&self) -> Waker {
-        Waker {
-            shared: Arc::clone(&self.shared),
-        }
+        Waker { shared: Arc::clone(&self.shared) }
     }
 
     /// What becomes readable at a wake, as an edge: nobody ever reads the counter back, which saves

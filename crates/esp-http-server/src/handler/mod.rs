@@ -11,8 +11,8 @@ mod task;
 pub(crate) mod ws;
 
 pub use request::Request;
-pub use response::{Chunks, Response};
 pub(crate) use response::write_simple;
+pub use response::{Chunks, Response};
 pub use task::Stacks;
 pub(crate) use task::{Outcome, Resumed, Task, Wait, Wake, contain};
 pub use ws::{KeepAlive, Message, WsRequest};

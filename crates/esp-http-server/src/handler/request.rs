@@ -125,7 +125,7 @@ impl<'t> Request<'t> {
             }
             let received = io.rx.as_slice();
             let window = &received[..received.len().min(buf.len())];
-            let decoded = io.body.decode(window)?;
+            let decoded = io.body.decode(window).map_err(Error::BadBody)?;
             let data = &window[decoded.data];
             let len = data.len();
             buf[..len].copy_from_slice(data);

@@ -119,10 +119,7 @@ impl BodyDecoder {
             BodyLen::Length(len) => State::Data(len),
             BodyLen::Chunked => State::ChunkSize { size: 0, digits: 0 },
         };
-        BodyDecoder {
-            state,
-            trailers: Trailers::default(),
-        }
+        BodyDecoder { state, trailers: Trailers::default() }
     }
 
     /// Reads on. Call it with what is received and not yet consumed; it takes framing, at most one
@@ -152,10 +149,7 @@ impl BodyDecoder {
             }
             _ => {}
         }
-        Ok(Decoded {
-            consumed: at,
-            data: start..end,
-        })
+        Ok(Decoded { consumed: at, data: start..end })
     }
 
     /// Whether the body has ended; what follows in the input is the next request.
@@ -174,28 +168,19 @@ impl BodyDecoder {
 
     /// The trailer fields of a chunked body that is done, values without the spaces around them.
     pub fn trailers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let lines = if self.is_done() {
-            &*self.trailers.raw
-        } else {
-            &[]
-        };
+        let lines = if self.is_done() { &*self.trailers.raw } else { &[] };
         // Lines were judged when they came, so this never skips one.
-        lines
-            .split_inclusive(|&byte| byte == b'\n')
-            .filter_map(|line| {
-                let (name, value) = field::split_line(line.strip_suffix(b"\r\n")?).ok()?;
-                Some((core::str::from_utf8(&line[name]).ok()?, &line[value]))
-            })
+        lines.split_inclusive(|&byte| byte == b'\n').filter_map(|line| {
+            let (name, value) = field::split_line(line.strip_suffix(b"\r\n")?).ok()?;
+            Some((core::str::from_utf8(&line[name]).ok()?, &line[value]))
+        })
     }
 
     /// Takes framing from `at` on, up to data, the end of the body, or the end of the input; gives
     /// how far it came.
     fn framing(&mut self, input: &[u8], mut at: usize) -> Result<usize, BodyError> {
         while let Some(&byte) = input.get(at) {
-            if matches!(
-                self.state,
-                State::Data(_) | State::ChunkData(_) | State::Done
-            ) {
+            if matches!(self.state, State::Data(_) | State::ChunkData(_) | State::Done) {
                 break;
             }
             match self.framing_byte(byte) {
@@ -214,51 +199,24 @@ impl BodyDecoder {
     fn framing_byte(&mut self, byte: u8) -> Result<State, BodyError> {
         match (self.state, byte) {
             (State::ChunkSize { digits: 1.., size }, b'\r') => Ok(State::SizeLf { size }),
-            (
-                State::ChunkSize {
-                    digits: digits @ 1..,
-                    size,
-                },
-                b';',
-            ) => Ok(State::Extension {
-                size,
-                line_len: digits as usize + 1,
-                quote: Quote::Outside,
-            }),
+            (State::ChunkSize { digits: digits @ 1.., size }, b';') => {
+                Ok(State::Extension { size, line_len: digits as usize + 1, quote: Quote::Outside })
+            }
             (State::ChunkSize { digits, size }, _) => {
                 let digit = hex_digit(byte).ok_or(BodyError::ChunkSize)?;
                 if digits == 16 {
                     return Err(BodyError::ChunkSize);
                 }
-                Ok(State::ChunkSize {
-                    size: size << 4 | u64::from(digit),
-                    digits: digits + 1,
-                })
+                Ok(State::ChunkSize { size: size << 4 | u64::from(digit), digits: digits + 1 })
             }
 
-            (
-                State::Extension {
-                    quote: Quote::Outside,
-                    size,
-                    ..
-                },
-                b'\r',
-            ) => Ok(State::SizeLf { size }),
-            (
-                State::Extension {
-                    line_len: CHUNK_LINE_LEN,
-                    ..
-                },
-                _,
-            ) => Err(BodyError::ChunkLineTooLong),
-            (
-                State::Extension {
-                    size,
-                    line_len,
-                    quote,
-                },
-                _,
-            ) => {
+            (State::Extension { quote: Quote::Outside, size, .. }, b'\r') => {
+                Ok(State::SizeLf { size })
+            }
+            (State::Extension { line_len: CHUNK_LINE_LEN, .. }, _) => {
+                Err(BodyError::ChunkLineTooLong)
+            }
+            (State::Extension { size, line_len, quote }, _) => {
                 let quote = match (quote, byte) {
                     (_, 0..0x20 | 0x7f) if byte != b'\t' => return Err(BodyError::Extension),
                     (Quote::Outside, b'"') => Quote::Inside,
@@ -266,11 +224,7 @@ impl BodyDecoder {
                     (Quote::Inside, b'\\') => Quote::Escaped,
                     (Quote::Inside | Quote::Escaped, _) => Quote::Inside,
                 };
-                Ok(State::Extension {
-                    size,
-                    line_len: line_len + 1,
-                    quote,
-                })
+                Ok(State::Extension { size, line_len: line_len + 1, quote })
             }
 
             (State::SizeLf { size: 0 }, b'\n') => Ok(State::Trailers),
@@ -359,10 +313,7 @@ impl fmt::Display for BodyError {
             Self::ChunkSize => f.write_str("a chunk size is not 1 to 16 hexadecimal digits"),
             Self::Extension => f.write_str("a control character in a chunk extension"),
             Self::ChunkLineTooLong => {
-                write!(
-                    f,
-                    "a chunk's size and extensions are longer than {CHUNK_LINE_LEN} bytes"
-                )
+                write!(f, "a chunk's size and extensions are longer than {CHUNK_LINE_LEN} bytes")
             }
             Self::ChunkTerminator => f.write_str("a chunk does not end in CRLF"),
             Self::TrailerLine(error) => write!(f, "in the trailers: {error}"),

@@ -19,9 +19,7 @@ pub fn pairs(field: &str) -> impl Iterator<Item = (&str, &str)> {
 /// assert_eq!(cookie::value("theme=dark; session=31d4", "session"), Some("31d4"));
 /// ```
 pub fn value<'f>(field: &'f str, name: &str) -> Option<&'f str> {
-    pairs(field)
-        .find(|(candidate, _)| *candidate == name)
-        .map(|(_, value)| value)
+    pairs(field).find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
 }
 
 fn trim(text: &str) -> &str {

@@ -15,19 +15,14 @@ pub fn is_token(bytes: &[u8]) -> bool {
 
 /// The elements of a comma-separated list (RFC 9110, section 5.6.1), trimmed, without the empty ones.
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|&byte| byte == b',')
-        .map(trim)
-        .filter(|element| !element.is_empty())
+    value.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 
 /// Whether the field name belongs to framing or routing and so must not stand in a trailer section
 /// (RFC 9110, section 6.5.1).
 pub(crate) fn is_forbidden_in_trailers(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
-    NAMES
-        .iter()
-        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+    NAMES.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }
 
 /// What is wrong with a field line.

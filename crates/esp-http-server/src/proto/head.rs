@@ -196,18 +196,14 @@ impl Head {
                 State::Complete => {
                     let len = self.cursor.start;
                     self.raw.extend_from_slice(&window[..len]);
-                    return Ok(Parsed::Complete {
-                        len: self.cursor.skipped + len,
-                    });
+                    return Ok(Parsed::Complete { len: self.cursor.skipped + len });
                 }
             };
             match step {
                 Ok(Step::Next(state)) => self.cursor.state = state,
                 Ok(Step::Partial) if window.len() < head_limit => return Ok(Parsed::Partial),
                 Ok(Step::Partial) => {
-                    return self.fail(HeadError::HeadTooLong {
-                        limit: limits.head_len,
-                    });
+                    return self.fail(HeadError::HeadTooLong { limit: limits.head_len });
                 }
                 Err(error) => return self.fail(error),
             }
@@ -216,17 +212,11 @@ impl Head {
 
     /// Forgets the head and keeps its buffers for the next one.
     pub fn clear(&mut self) {
-        let (mut raw, mut fields) = (
-            core::mem::take(&mut self.raw),
-            core::mem::take(&mut self.fields),
-        );
+        let (mut raw, mut fields) =
+            (core::mem::take(&mut self.raw), core::mem::take(&mut self.fields));
         raw.clear();
         fields.clear();
-        *self = Head {
-            raw,
-            fields,
-            ..Head::default()
-        };
+        *self = Head { raw, fields, ..Head::default() };
     }
 
     /// Whether [`parse`](Head::parse) has answered `Partial` for bytes of a head: a peer that is
@@ -283,9 +273,7 @@ impl Head {
 
     /// The header fields in the order in which they came; values without the spaces around them.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields
-            .iter()
-            .map(|field| (self.text(field.name), self.bytes(field.value)))
+        self.fields.iter().map(|field| (self.text(field.name), self.bytes(field.value)))
     }
 
     /// The value of the first field of that name, in any case.
@@ -304,10 +292,7 @@ impl Head {
             (field.name.end - field.name.start) as usize == name.len()
                 && self.bytes(field.name).eq_ignore_ascii_case(name.as_bytes())
         };
-        self.fields
-            .iter()
-            .filter(wanted)
-            .map(|field| self.bytes(field.value))
+        self.fields.iter().filter(wanted).map(|field| self.bytes(field.value))
     }
 
     /// Whether one of the comma-separated elements of the fields of that name is `token`, both in
@@ -342,9 +327,7 @@ impl Head {
 
     fn bytes(&self, span: Span) -> &[u8] {
         // Empty while the head is still arriving: its bytes are not here yet.
-        self.raw
-            .get(span.start as usize..span.end as usize)
-            .unwrap_or_default()
+        self.raw.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
     fn text(&self, span: Span) -> &str {
@@ -397,14 +380,10 @@ impl Head {
     fn request_target(&mut self, window: &[u8], limits: &Limits) -> Result<Step, HeadError> {
         let Cursor { start, scanned, .. } = self.cursor;
         let element = &window[start..];
-        let end = element[scanned..]
-            .iter()
-            .position(|&byte| !uri::is_target_byte(byte));
+        let end = element[scanned..].iter().position(|&byte| !uri::is_target_byte(byte));
         let len = end.map_or(element.len(), |end| scanned + end);
         if len > limits.uri_len {
-            return Err(HeadError::UriTooLong {
-                limit: limits.uri_len,
-            });
+            return Err(HeadError::UriTooLong { limit: limits.uri_len });
         }
         self.cursor.scanned = len;
         match element.get(len) {
@@ -464,14 +443,11 @@ impl Head {
             return Ok(Step::Next(State::Complete));
         }
         if self.fields.len() == limits.field_count {
-            return Err(HeadError::TooManyFields {
-                limit: limits.field_count,
-            });
+            return Err(HeadError::TooManyFields { limit: limits.field_count });
         }
         let line = &rest[..end];
         let (name, value) = field::split_line(line)?;
-        self.semantics
-            .field(&line[name.clone()], &line[value.clone()], self.version)?;
+        self.semantics.field(&line[name.clone()], &line[value.clone()], self.version)?;
         self.fields.push(Field {
             name: Span::new(start + name.start, name.len()),
             value: Span::new(start + value.start, value.len()),
@@ -488,9 +464,6 @@ impl Head {
 impl Span {
     /// Both fit: no byte behind the head's limit, capped at `u32::MAX`, is ever judged.
     fn new(start: usize, len: usize) -> Span {
-        Span {
-            start: start as u32,
-            end: (start + len) as u32,
-        }
+        Span { start: start as u32, end: (start + len) as u32 }
     }
 }

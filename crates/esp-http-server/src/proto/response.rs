@@ -220,9 +220,7 @@ fn write_status_line(out: &mut Vec<u8>, version: Version, status: Status, reason
 }
 
 fn is_field_value(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
+    value.iter().all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
 }
 
 #[cfg(test)]
@@ -271,41 +269,19 @@ mod tests {
     #[test]
     fn nothing_is_injected_into_a_head() {
         let mut out = Vec::new();
-        for text in [
-            "a\rb",
-            "a\nb",
-            "a\0b",
-            "\r\n",
-            "a\r\nSet-Cookie: x=y",
-            "\u{7f}",
-            "\u{1b}[2J",
-        ] {
+        for text in ["a\rb", "a\nb", "a\0b", "\r\n", "a\r\nSet-Cookie: x=y", "\u{7f}", "\u{1b}[2J"]
+        {
             let value = field(&mut out, "X", text.as_bytes());
             assert_eq!(value, Err(FieldError::InvalidValue), "{text:?}");
-            assert_eq!(
-                field(&mut out, text, b"v"),
-                Err(FieldError::InvalidName),
-                "{text:?}"
-            );
+            assert_eq!(field(&mut out, text, b"v"), Err(FieldError::InvalidName), "{text:?}");
             let reason = status_line_with_reason(&mut out, Version::Http11, Status::OK, text);
             assert_eq!(reason, Err(FieldError::InvalidValue), "{text:?}");
         }
         for name in ["", "a b", "a:", "a ", "é", "a\tb", "(a)"] {
-            assert_eq!(
-                field(&mut out, name, b"v"),
-                Err(FieldError::InvalidName),
-                "{name:?}"
-            );
+            assert_eq!(field(&mut out, name, b"v"), Err(FieldError::InvalidName), "{name:?}");
         }
         assert_eq!(out, b"", "nothing is written");
-        assert_eq!(
-            field(
-                &mut out,
-                "X-Y_z",
-                "tab\t, caf\u{e9} and \"quotes\"".as_bytes()
-            ),
-            Ok(())
-        );
+        assert_eq!(field(&mut out, "X-Y_z", "tab\t, caf\u{e9} and \"quotes\"".as_bytes()), Ok(()));
     }
 
     #[test]
@@ -323,13 +299,7 @@ mod tests {
     fn numbers_are_those_of_the_standard_library() {
         for shift in 0..64 {
             let power = 1_u64 << shift;
-            for value in [
-                power - 1,
-                power,
-                power / 10 * 10,
-                u64::MAX - power,
-                u64::MAX / power,
-            ] {
+            for value in [power - 1, power, power / 10 * 10, u64::MAX - power, u64::MAX / power] {
                 assert_eq!(encoded(|out| decimal(out, value)), format!("{value}"));
                 assert_eq!(encoded(|out| hexadecimal(out, value)), format!("{value:x}"));
             }

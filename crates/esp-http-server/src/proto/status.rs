@@ -222,10 +222,7 @@ mod tests {
     #[test]
     fn a_status_displays_as_on_the_status_line() {
         assert_eq!(Status::NOT_FOUND.to_string(), "404 Not Found");
-        assert_eq!(
-            Status::new(599).map(|status| status.to_string()).as_deref(),
-            Some("599")
-        );
+        assert_eq!(Status::new(599).map(|status| status.to_string()).as_deref(), Some("599"));
     }
 
     #[test]
@@ -245,12 +242,7 @@ mod tests {
     fn upstreams_thirteen_errors_map_to_their_statuses() {
         let mut codes = ErrorCode::ALL.map(|code| code.status().code());
         codes.sort_unstable();
-        assert_eq!(
-            codes,
-            [
-                400, 401, 403, 404, 405, 408, 411, 413, 414, 431, 500, 501, 505
-            ]
-        );
+        assert_eq!(codes, [400, 401, 403, 404, 405, 408, 411, 413, 414, 431, 500, 501, 505]);
         for code in ErrorCode::ALL {
             assert_eq!(ErrorCode::from_status(code.status()), Some(code));
             assert!(!code.default_text().is_empty());

@@ -148,9 +148,7 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
 /// The value of the first pair whose name is, as it was sent, `key`; still encoded. What ESP-IDF's
 /// `httpd_query_key_value` gives.
 pub fn query_value<'q>(query: &'q str, key: &str) -> Option<&'q str> {
-    query_pairs(query)
-        .find(|(name, _)| *name == key)
-        .map(|(_, value)| value)
+    query_pairs(query).find(|(name, _)| *name == key).map(|(_, value)| value)
 }
 
 /// The decoded value of the first pair whose decoded name is `key`.
@@ -210,23 +208,15 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
             (is_ipv6, &rest[end + 1..])
         }
         _ => {
-            let colon = bytes
-                .iter()
-                .position(|&byte| byte == b':')
-                .unwrap_or(bytes.len());
+            let colon = bytes.iter().position(|&byte| byte == b':').unwrap_or(bytes.len());
             let (host, port) = bytes.split_at(colon);
-            (
-                !host.is_empty() && host.iter().all(is_host_byte) && has_valid_escapes(host),
-                port,
-            )
+            (!host.is_empty() && host.iter().all(is_host_byte) && has_valid_escapes(host), port)
         }
     };
     let port_is_valid = match port {
         [] | [b':'] => true,
         [b':', digits @ ..] => {
-            let number = str::from_utf8(digits)
-                .ok()
-                .and_then(|text| text.parse::<u16>().ok());
+            let number = str::from_utf8(digits).ok().and_then(|text| text.parse::<u16>().ok());
             digits.iter().all(u8::is_ascii_digit) && number.is_some()
         }
         _ => false,

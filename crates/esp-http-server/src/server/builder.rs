@@ -217,9 +217,7 @@ fn check(config: &HttpConfig, workers: usize) -> Result {
     };
     match problem {
         None => Ok(()),
-        Some((field, value, why)) => {
-            Err(Error::Config(alloc::format!("{field} = {value}: {why}")))
-        }
+        Some((field, value, why)) => Err(Error::Config(alloc::format!("{field} = {value}: {why}"))),
     }
 }
 

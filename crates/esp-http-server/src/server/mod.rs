@@ -50,8 +50,8 @@ use session::{Phase, Rank, Session, Timer, Timers};
 pub(crate) use shared::Shared;
 pub use shared::{ServerHandle, WsClient};
 use turn::{Fate, Turn};
-use work::Work;
 pub use work::SessionKind;
+use work::Work;
 
 /// One worker of a server: the sessions it serves and everything it needs for that.
 ///
@@ -81,6 +81,7 @@ struct Worker<S: Stacks> {
     observer: Box<dyn Observer + Send>,
     stacks: S,
     /// Exchanges that nobody uses.
+    #[expect(clippy::vec_box, reason = "a box is lent whole, without moving what is in it")]
     spare: Vec<Box<Exchange>>,
     limit: usize,
     open: usize,
@@ -163,6 +164,12 @@ where
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Says how to wake whoever calls [`poll`](Self::poll) out of [`Net::wait`], for when another
+    /// thread has queued work or stops the server.
+    pub fn set_waker(&self, waker: impl Fn() + Send + Sync + 'static) {
+        self.worker.mailbox().set_waker(Arc::new(waker));
     }
 
     /// Whether the server was told to stop and has no session left.
@@ -278,7 +285,9 @@ where
                     log::error!("a queued work function panicked");
                 }
             }
-            Work::Close(session) if self.is_current(session) => self.close(session.slot(), now, net),
+            Work::Close(session) if self.is_current(session) => {
+                self.close(session.slot(), now, net)
+            }
             Work::Close(_) => {}
             Work::Frame { to: Some(session), frame } => {
                 if self.is_current(session) {
@@ -318,7 +327,10 @@ where
             self.worker.again(session);
         } else {
             let limit = self.worker.shared.config.ws_queue_len;
-            log::debug!("session {}: closing, it does not read (ws_queue_len = {limit})", session.id);
+            log::debug!(
+                "session {}: closing, it does not read (ws_queue_len = {limit})",
+                session.id
+            );
             self.close(slot, now, net);
         }
     }

@@ -88,9 +88,9 @@ impl Router {
         if specificity(uri) == usize::MAX {
             self.exact.entry(uri.into()).or_default().push(index);
         } else {
-            let at = self.wildcards.partition_point(|other| {
-                specificity(&self.routes[*other].uri) >= specificity(uri)
-            });
+            let at = self
+                .wildcards
+                .partition_point(|other| specificity(&self.routes[*other].uri) >= specificity(uri));
             self.wildcards.insert(at, index);
         }
         Ok(())
@@ -117,8 +117,10 @@ impl Router {
     /// The handlers whose URI matches, the most specific first.
     fn candidates(&self, path: &str) -> impl Iterator<Item = usize> {
         let exact = self.exact.get(path).map_or(&[][..], Vec::as_slice);
-        let wildcards =
-            self.wildcards.iter().filter(move |index| match_wildcard(&self.routes[**index].uri, path));
+        let wildcards = self
+            .wildcards
+            .iter()
+            .filter(move |index| match_wildcard(&self.routes[**index].uri, path));
         exact.iter().chain(wildcards).copied()
     }
 
@@ -197,7 +199,8 @@ mod tests {
 
     #[test]
     fn the_most_specific_route_wins_in_any_order() {
-        let router = router(&[(GET, "/*"), (GET, "/api/*"), (GET, "/api/status"), (GET, "/api/v1/*")]);
+        let router =
+            router(&[(GET, "/*"), (GET, "/api/*"), (GET, "/api/status"), (GET, "/api/v1/*")]);
         assert_eq!(router.route(Method::Get, "/api/status"), Routed::To(2));
         assert_eq!(router.route(Method::Get, "/api/other"), Routed::To(1));
         assert_eq!(router.route(Method::Get, "/api/v1/x"), Routed::To(3));
@@ -211,7 +214,10 @@ mod tests {
             router.route(Method::Put, "/a"),
             Routed::MethodNotAllowed([Method::Get, Method::Head, Method::Post].into())
         );
-        assert_eq!(router.route(Method::Get, "/b"), Routed::MethodNotAllowed([Method::Post].into()));
+        assert_eq!(
+            router.route(Method::Get, "/b"),
+            Routed::MethodNotAllowed([Method::Post].into())
+        );
         assert_eq!(router.route(Method::Get, "/c"), Routed::NotFound);
     }
 

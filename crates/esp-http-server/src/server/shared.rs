@@ -36,13 +36,7 @@ pub(crate) type SessionHook = Box<dyn Fn(SessionId) + Send + Sync>;
 impl Shared {
     pub(crate) fn new(config: HttpConfig, hooks: Hooks, router: Router, workers: usize) -> Self {
         let mailboxes = (0..workers).map(|_| Mailbox::new(config.work_queue_len)).collect();
-        Self {
-            config,
-            hooks,
-            mailboxes,
-            router,
-            stopping: AtomicBool::new(false),
-        }
+        Self { config, hooks, mailboxes, router, stopping: AtomicBool::new(false) }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -106,6 +106,9 @@ where
                 Step::Again
             }
             Err(NetError::WouldBlock) => Step::Rest,
+            // Whoever leaves without a word, a port scanner or a browser's preconnection, has not
+            // failed at anything.
+            Err(NetError::Closed) => Step::Closed,
             Err(error) => self.open_failed(&error),
         }
     }
@@ -357,7 +360,7 @@ where
                 log::error!("session {id}: the handler returned without a response");
                 (Some(Status::INTERNAL_SERVER_ERROR), None)
             }
-            (Outcome::Returned(Err(error)), _) => match Error::find(&*error) {
+            (Outcome::Returned(Err(error)), _) => match Error::find(&error) {
                 Some(error) => (error.status(), Some(alloc::format!("{error}\n"))),
                 None => (Some(Status::INTERNAL_SERVER_ERROR), None),
             },
@@ -388,7 +391,7 @@ where
         self.session.used = true;
         let failed = match &outcome {
             Outcome::Returned(Ok(())) => false,
-            Outcome::Returned(Err(error)) => !matches!(Error::find(&**error), Some(Error::Closed)),
+            Outcome::Returned(Err(error)) => !matches!(Error::find(error), Some(Error::Closed)),
             Outcome::Panicked => true,
         };
         if failed {
@@ -610,7 +613,7 @@ where
             log::debug!("session {id}: {timer:?} timer");
         }
         match timer {
-            Timer::Handshake => self.open_failed(&Error::TimedOut),
+            Timer::Handshake => self.open_failed(&NetError::TimedOut),
             Timer::Head => {
                 self.conn().keep_alive = false;
                 self.conn().io_mut().begin();

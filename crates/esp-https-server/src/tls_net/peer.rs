@@ -71,12 +71,7 @@ impl Peer {
         let name = ServerName::try_from("localhost").unwrap();
         let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
         tls.set_buffer_limit(None);
-        Self {
-            tls,
-            received: Vec::new(),
-            error: None,
-            is_told_end: false,
-        }
+        Self { tls, received: Vec::new(), error: None, is_told_end: false }
     }
 
     pub(super) fn is_connected(&self) -> bool {

@@ -43,10 +43,7 @@ pub(super) enum End {
 
 impl Pipe {
     pub(super) fn with_wires(count: usize) -> Self {
-        Self {
-            wires: (0..count).map(|_| Wire::new()).collect(),
-            waits: Vec::new(),
-        }
+        Self { wires: (0..count).map(|_| Wire::new()).collect(), waits: Vec::new() }
     }
 }
 
@@ -115,10 +112,7 @@ impl Net for Pipe {
 
     fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError> {
         let wire = &mut self.wires[id.index()];
-        assert!(
-            !wire.is_closed && !wire.is_shut,
-            "send after close or shutdown"
-        );
+        assert!(!wire.is_closed && !wire.is_shut, "send after close or shutdown");
         if wire.end == End::Reset {
             return Err(NetError::Closed);
         }

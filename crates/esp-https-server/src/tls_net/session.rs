@@ -93,11 +93,7 @@ impl Session {
             Stage::Open | Stage::Closing | Stage::Shut => return Ok(Progress::Done),
         }
         self.flush(id, inner)?;
-        if self.unsent.is_empty() {
-            Ok(Progress::UnderWay)
-        } else {
-            Err(NetError::WouldBlock)
-        }
+        if self.unsent.is_empty() { Ok(Progress::UnderWay) } else { Err(NetError::WouldBlock) }
     }
 
     /// Takes the handshake one read further.
@@ -108,9 +104,7 @@ impl Session {
         received: &mut RxBuf,
         produced: &mut TxBuf,
     ) -> Result<(), NetError> {
-        let outcome = self
-            .tls
-            .recv(received.as_mut_slice(), &mut self.early, produced.storage());
+        let outcome = self.tls.recv(received.as_mut_slice(), &mut self.early, produced.storage());
         if outcome.is_ok() && !self.tls.is_handshaking() {
             self.stage = Stage::Open;
             if !self.early.is_empty() {
@@ -160,9 +154,7 @@ impl Session {
     ) -> Result<usize, NetError> {
         let plain = rx.storage();
         let before = plain.len();
-        let outcome = self
-            .tls
-            .recv(received.as_mut_slice(), plain, produced.storage());
+        let outcome = self.tls.recv(received.as_mut_slice(), plain, produced.storage());
         let outcome = self.answer(id, inner, outcome, produced);
         if outcome.is_err() {
             // The caller is told of no byte, so it must not find any.
@@ -225,11 +217,7 @@ impl Session {
         outcome: Result<(), TlsError>,
         produced: &mut TxBuf,
     ) -> Result<(), NetError> {
-        let sent = if produced.is_empty() {
-            Ok(())
-        } else {
-            self.transmit(id, inner, produced)
-        };
+        let sent = if produced.is_empty() { Ok(()) } else { self.transmit(id, inner, produced) };
         match outcome {
             Ok(()) => sent,
             Err(error) => Err(self.break_with(failed(error))),

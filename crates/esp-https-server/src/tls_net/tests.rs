@@ -34,10 +34,7 @@ impl Rig {
     }
 
     fn with_peer(peer: Peer) -> Self {
-        Self {
-            net: TlsNet::secure(Pipe::with_wires(1), server_config()),
-            peer,
-        }
+        Self { net: TlsNet::secure(Pipe::with_wires(1), server_config()), peer }
     }
 
     /// One whose handshake is over, tickets and all.
@@ -110,10 +107,7 @@ fn tx_of(plain: &[u8]) -> TxBuf {
 
 /// Bytes in which a lost, repeated or moved part shows.
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len as u32)
-        .flat_map(|n| n.to_be_bytes())
-        .take(len)
-        .collect()
+    (0..len as u32).flat_map(|n| n.to_be_bytes()).take(len).collect()
 }
 
 /// Type and length of every record in `ciphertext`, which must be whole.
@@ -146,11 +140,7 @@ fn assert_closed<T: core::fmt::Debug>(result: Result<T, NetError>) {
 /// The error inside `NetError::Failed`.
 #[track_caller]
 fn failure<E: core::error::Error + 'static>(result: Result<impl core::fmt::Debug, NetError>) -> E {
-    let Err(NetError::Failed(error)) = result else {
-        panic!("{result:?}")
-    };
+    let Err(NetError::Failed(error)) = result else { panic!("{result:?}") };
     let error: Box<dyn core::error::Error> = error;
-    *error
-        .downcast::<E>()
-        .unwrap_or_else(|error| panic!("another error: {error:?}"))
+    *error.downcast::<E>().unwrap_or_else(|error| panic!("another error: {error:?}"))
 }

@@ -39,18 +39,9 @@ impl Bench {
         let bench = |listener: Listener| {
             let addr = listener.local_addr();
             let net = EpollNet::new(listener, clock).unwrap();
-            Self {
-                net,
-                clock,
-                addr,
-                ready: Vec::new(),
-            }
+            Self { net, clock, addr, ready: Vec::new() }
         };
-        listen(addr, 64, workers)
-            .unwrap()
-            .into_iter()
-            .map(bench)
-            .collect()
+        listen(addr, 64, workers).unwrap().into_iter().map(bench).collect()
     }
 
     fn connect(&self) -> TcpStream {
@@ -64,10 +55,7 @@ impl Bench {
             if let Some(answer) = done(&mut self.net) {
                 return answer;
             }
-            assert!(
-                self.clock.now() < deadline,
-                "nothing happened for {PATIENCE:?}"
-            );
+            assert!(self.clock.now() < deadline, "nothing happened for {PATIENCE:?}");
             self.ready.clear();
             self.net.wait(Some(deadline), &mut self.ready);
         }
@@ -91,11 +79,7 @@ impl Bench {
     fn recv_exactly(&mut self, id: NetId, len: usize) -> Vec<u8> {
         let mut rx = RxBuf::new();
         while rx.len() < len {
-            assert_ne!(
-                self.recv(id, &mut rx).unwrap(),
-                0,
-                "the peer finished early"
-            );
+            assert_ne!(self.recv(id, &mut rx).unwrap(), 0, "the peer finished early");
         }
         rx.as_slice().to_vec()
     }
@@ -144,11 +128,7 @@ fn connect(addr: SocketAddr) -> TcpStream {
 }
 
 fn unblocked<T>(answer: Result<T, NetError>) -> Option<Result<T, NetError>> {
-    if would_block(&answer) {
-        None
-    } else {
-        Some(answer)
-    }
+    if would_block(&answer) { None } else { Some(answer) }
 }
 
 fn would_block<T>(answer: &Result<T, NetError>) -> bool {
@@ -214,18 +194,10 @@ fn a_short_read_says_that_the_socket_is_empty_and_a_full_one_does_not() {
     bench.reported(id);
     let mut rx = RxBuf::new();
     rx.reserve(60);
-    assert_eq!(
-        bench.net.recv(id, &mut rx).unwrap(),
-        rx.capacity(),
-        "a full read"
-    );
+    assert_eq!(bench.net.recv(id, &mut rx).unwrap(), rx.capacity(), "a full read");
     rx.consume(rx.len());
     rx.reserve(60);
-    assert_eq!(
-        bench.net.recv(id, &mut rx).unwrap(),
-        100 - rx.capacity(),
-        "a short read"
-    );
+    assert_eq!(bench.net.recv(id, &mut rx).unwrap(), 100 - rx.capacity(), "a short read");
 
     // More is there now, but unreported: the net must not have asked the socket.
     client.write_all(b"more").unwrap();
@@ -250,11 +222,7 @@ fn bytes_and_the_end_reported_together_are_both_received() {
     let mut rx = RxBuf::new();
     rx.reserve(1000);
     assert_eq!(bench.net.recv(id, &mut rx).unwrap(), 10, "a short read");
-    assert_eq!(
-        bench.net.recv(id, &mut rx).unwrap(),
-        0,
-        "no second report is due for the end"
-    );
+    assert_eq!(bench.net.recv(id, &mut rx).unwrap(), 0, "no second report is due for the end");
 }
 
 #[test]
@@ -277,10 +245,7 @@ fn a_reset_is_closed_for_recv_and_send() {
             "recv" => bench.net.recv(id, &mut RxBuf::new()),
             _ => bench.net.send(id, &mut tx(b"too late")),
         };
-        assert!(
-            matches!(answer, Err(NetError::Closed)),
-            "{first}: {answer:?}"
-        );
+        assert!(matches!(answer, Err(NetError::Closed)), "{first}: {answer:?}");
         bench.net.close(id);
     }
 }
@@ -295,11 +260,7 @@ fn a_peer_that_does_not_read_blocks_send_until_it_does() {
         sent += len;
     }
     assert!(sent > 0 && !pending.is_empty());
-    assert_eq!(
-        bench.net.send(id, &mut TxBuf::new()).unwrap(),
-        0,
-        "nothing is nothing to wait for"
-    );
+    assert_eq!(bench.net.send(id, &mut TxBuf::new()).unwrap(), 0, "nothing is nothing to wait for");
 
     let reader = thread::spawn(move || {
         let mut heard = Vec::new();
@@ -307,9 +268,7 @@ fn a_peer_that_does_not_read_blocks_send_until_it_does() {
         heard.len()
     });
     while !pending.is_empty() {
-        bench
-            .until(|net| unblocked(net.send(id, &mut pending)))
-            .unwrap();
+        bench.until(|net| unblocked(net.send(id, &mut pending))).unwrap();
     }
     bench.net.close(id);
     assert_eq!(reader.join().unwrap(), 32 << 20);
@@ -436,11 +395,7 @@ fn all_workers_of_a_port_get_clients() {
                 worker.ready_now();
                 *count += usize::from(worker.net.accept().is_some());
             }
-            assert!(
-                workers[0].clock.now() < deadline,
-                "no worker got client {}",
-                clients.len()
-            );
+            assert!(workers[0].clock.now() < deadline, "no worker got client {}", clients.len());
         }
     }
     assert!(!accepted.contains(&0), "{accepted:?}");
@@ -452,11 +407,7 @@ fn all_workers_of_a_port_get_clients() {
 fn both_families_come_in_by_one_listener_under_their_own_addresses() {
     let mut bench = Bench::at(ListenAddr::Any(0), 1).remove(0);
     let port = bench.addr.port();
-    let hosts: &[&str] = if has_ipv6() {
-        &["127.0.0.1", "::1"]
-    } else {
-        &["127.0.0.1"]
-    };
+    let hosts: &[&str] = if has_ipv6() { &["127.0.0.1", "::1"] } else { &["127.0.0.1"] };
     for host in hosts {
         let client = connect(SocketAddr::new(host.parse().unwrap(), port));
         let id = bench.accept();
@@ -481,9 +432,7 @@ fn a_wait_ends_at_its_deadline_and_not_before() {
 fn a_deadline_that_never_comes_is_understood_by_the_kernel() {
     let mut bench = Bench::new();
     let _client = bench.connect();
-    bench
-        .net
-        .wait(Some(Instant::from_micros(u64::MAX)), &mut bench.ready);
+    bench.net.wait(Some(Instant::from_micros(u64::MAX)), &mut bench.ready);
     assert!(bench.net.accept().is_some());
 }
 

@@ -22,11 +22,7 @@ fn decode_in_steps(
     for end in ends {
         while at < end && !decoder.is_done() {
             let decoded = decoder.decode(&input[at..end])?;
-            assert!(
-                decoded.consumed > 0,
-                "no progress at {at} of {}",
-                input.escape_ascii()
-            );
+            assert!(decoded.consumed > 0, "no progress at {at} of {}", input.escape_ascii());
             assert!(decoded.data.end <= decoded.consumed);
             data.extend_from_slice(&input[at..end][decoded.data]);
             at += decoded.consumed;
@@ -36,9 +32,7 @@ fn decode_in_steps(
         assert_eq!(decoder.trailers().count(), 0, "trailers before the end");
         return Ok(None);
     }
-    let trailers = decoder
-        .trailers()
-        .map(|(name, value)| (name.to_string(), value.to_vec()));
+    let trailers = decoder.trailers().map(|(name, value)| (name.to_string(), value.to_vec()));
     Ok(Some((data, trailers.collect(), at)))
 }
 
@@ -70,13 +64,7 @@ fn no_body_is_done_at_once() {
     for len in [BodyLen::None, BodyLen::Length(0)] {
         let mut decoder = BodyDecoder::new(len);
         assert!(decoder.is_done());
-        assert_eq!(
-            decoder.decode(b"GET"),
-            Ok(Decoded {
-                consumed: 0,
-                data: 0..0
-            })
-        );
+        assert_eq!(decoder.decode(b"GET"), Ok(Decoded { consumed: 0, data: 0..0 }));
     }
 }
 
@@ -90,13 +78,7 @@ fn a_body_with_length_ends_at_it() {
 #[test]
 fn a_length_beyond_32_bits_is_not_cut() {
     let mut decoder = BodyDecoder::new(BodyLen::Length((1 << 32) + 3));
-    assert_eq!(
-        decoder.decode(b"abcd"),
-        Ok(Decoded {
-            consumed: 4,
-            data: 0..4
-        })
-    );
+    assert_eq!(decoder.decode(b"abcd"), Ok(Decoded { consumed: 4, data: 0..4 }));
     assert_eq!(decoder.remaining_hint(), (1 << 32) - 1);
     assert!(!decoder.is_done());
 }
@@ -114,30 +96,12 @@ fn chunks_are_joined_and_the_next_request_is_left() {
 fn one_call_gives_one_run_and_the_framing_around_it() {
     let mut decoder = BodyDecoder::new(BodyLen::Chunked);
     let input = b"5\r\nhello\r\n3\r\nyou\r\n0\r\n\r\n";
-    assert_eq!(
-        decoder.decode(input),
-        Ok(Decoded {
-            consumed: 13,
-            data: 3..8
-        })
-    );
+    assert_eq!(decoder.decode(input), Ok(Decoded { consumed: 13, data: 3..8 }));
     assert_eq!(decoder.remaining_hint(), 3);
-    assert_eq!(
-        decoder.decode(&input[13..]),
-        Ok(Decoded {
-            consumed: 10,
-            data: 0..3
-        })
-    );
+    assert_eq!(decoder.decode(&input[13..]), Ok(Decoded { consumed: 10, data: 0..3 }));
     // The end is known without another call.
     assert!(decoder.is_done());
-    assert_eq!(
-        decoder.decode(b"GET"),
-        Ok(Decoded {
-            consumed: 0,
-            data: 0..0
-        })
-    );
+    assert_eq!(decoder.decode(b"GET"), Ok(Decoded { consumed: 0, data: 0..0 }));
 }
 
 #[test]
@@ -172,34 +136,18 @@ fn chunk_sizes_are_hexadecimal_digits_only() {
         "ffffffffffffffffff",
         "\u{666}",
     ] {
-        assert_eq!(
-            chunked(format!("{size}\r\nhello\r\n")),
-            Err(BodyError::ChunkSize),
-            "{size:?}"
-        );
+        assert_eq!(chunked(format!("{size}\r\nhello\r\n")), Err(BodyError::ChunkSize), "{size:?}");
     }
     assert_eq!(BodyError::ChunkSize.status(), Status::BAD_REQUEST);
-    assert_eq!(
-        data("0000000000000005\r\nhello\r\n0000000000000000\r\n\r\n"),
-        b"hello"
-    );
-    assert_eq!(
-        data("a\r\n0123456789\r\n0\r\n\r\n"),
-        data("A\r\n0123456789\r\n0\r\n\r\n")
-    );
+    assert_eq!(data("0000000000000005\r\nhello\r\n0000000000000000\r\n\r\n"), b"hello");
+    assert_eq!(data("a\r\n0123456789\r\n0\r\n\r\n"), data("A\r\n0123456789\r\n0\r\n\r\n"));
 }
 
 #[test]
 fn the_largest_chunk_size_does_not_overflow() {
     let mut decoder = BodyDecoder::new(BodyLen::Chunked);
     let decoded = decoder.decode(b"FFFFFFFFFFFFFFFF\r\nabc");
-    assert_eq!(
-        decoded,
-        Ok(Decoded {
-            consumed: 21,
-            data: 18..21
-        })
-    );
+    assert_eq!(decoded, Ok(Decoded { consumed: 21, data: 18..21 }));
     assert_eq!(decoder.remaining_hint(), u64::MAX - 3);
 }
 
@@ -223,56 +171,25 @@ fn lines_and_chunks_end_in_crlf() {
     }
     assert_eq!(chunked("5;a\nhello\r\n"), Err(BodyError::Extension));
     assert_eq!(chunked("5;a\rb\r\n"), Err(BodyError::ChunkTerminator));
-    assert_eq!(
-        chunked("0\r\n\n"),
-        Err(BodyError::TrailerLine(FieldLineError::BareLf))
-    );
-    assert_eq!(
-        chunked("0\r\n\rX"),
-        Err(BodyError::TrailerLine(FieldLineError::BareCr))
-    );
+    assert_eq!(chunked("0\r\n\n"), Err(BodyError::TrailerLine(FieldLineError::BareLf)));
+    assert_eq!(chunked("0\r\n\rX"), Err(BodyError::TrailerLine(FieldLineError::BareCr)));
 }
 
 #[test]
 fn extensions_are_skipped_within_a_bound() {
-    for extension in [
-        ";a",
-        ";a=b;c",
-        ";a=\"b\"",
-        ";a=\"\\\"; c\"",
-        ";",
-        "; a = b",
-        ";\tx",
-    ] {
-        assert_eq!(
-            data(format!("2{extension}\r\nhi\r\n0{extension}\r\n\r\n")),
-            b"hi"
-        );
+    for extension in [";a", ";a=b;c", ";a=\"b\"", ";a=\"\\\"; c\"", ";", "; a = b", ";\tx"] {
+        assert_eq!(data(format!("2{extension}\r\nhi\r\n0{extension}\r\n\r\n")), b"hi");
     }
     for byte in ["\0", "\n", "\u{1}", "\u{7f}", "\"\n\"", "\"\\\n"] {
-        assert_eq!(
-            chunked(format!("2;{byte}\r\nhi\r\n")),
-            Err(BodyError::Extension),
-            "{byte:?}"
-        );
+        assert_eq!(chunked(format!("2;{byte}\r\nhi\r\n")), Err(BodyError::Extension), "{byte:?}");
     }
     for len in [CHUNK_LINE_LEN - 1, CHUNK_LINE_LEN] {
         let extension = "x".repeat(len - "2;".len());
-        assert_eq!(
-            data(format!("2;{extension}\r\nhi\r\n0\r\n\r\n")),
-            b"hi",
-            "{len}"
-        );
+        assert_eq!(data(format!("2;{extension}\r\nhi\r\n0\r\n\r\n")), b"hi", "{len}");
     }
     let extension = "x".repeat(CHUNK_LINE_LEN + 1 - "2;".len());
-    assert_eq!(
-        chunked(format!("2;{extension}\r\nhi")),
-        Err(BodyError::ChunkLineTooLong)
-    );
-    assert_eq!(
-        chunked(format!("2;{extension}")),
-        Err(BodyError::ChunkLineTooLong)
-    );
+    assert_eq!(chunked(format!("2;{extension}\r\nhi")), Err(BodyError::ChunkLineTooLong));
+    assert_eq!(chunked(format!("2;{extension}")), Err(BodyError::ChunkLineTooLong));
 }
 
 #[test]
@@ -280,10 +197,8 @@ fn trailers_are_kept() {
     let input = b"2\r\nhi\r\n0\r\nDigest: abc \r\nX-Empty:\r\n\r\n";
     let (found, trailers, consumed) = chunked(input).unwrap().unwrap();
     assert_eq!((&*found, consumed), (&b"hi"[..], input.len()));
-    let expected = vec![
-        ("Digest".to_string(), b"abc".to_vec()),
-        ("X-Empty".to_string(), Vec::new()),
-    ];
+    let expected =
+        vec![("Digest".to_string(), b"abc".to_vec()), ("X-Empty".to_string(), Vec::new())];
     assert_eq!(trailers, expected);
 }
 
@@ -301,11 +216,7 @@ fn trailers_follow_the_grammar_and_decide_nothing() {
         ("transfer-encoding: chunked", BodyError::ForbiddenTrailer),
         ("HOST: other", BodyError::ForbiddenTrailer),
     ] {
-        assert_eq!(
-            chunked(format!("0\r\n{line}\r\n\r\n")),
-            Err(expected),
-            "{line:?}"
-        );
+        assert_eq!(chunked(format!("0\r\n{line}\r\n\r\n")), Err(expected), "{line:?}");
     }
 }
 
@@ -316,10 +227,7 @@ fn trailers_are_bounded_in_bytes_and_count() {
         let (_, trailers, consumed) = chunked(sized(len)).unwrap().unwrap();
         assert_eq!((trailers.len(), consumed), (1, sized(len).len()));
     }
-    assert_eq!(
-        chunked(sized(TRAILERS_LEN + 1)),
-        Err(BodyError::TrailersTooLong)
-    );
+    assert_eq!(chunked(sized(TRAILERS_LEN + 1)), Err(BodyError::TrailersTooLong));
     let endless = format!("0\r\nA: {}", "x".repeat(TRAILERS_LEN));
     assert_eq!(chunked(endless), Err(BodyError::TrailersTooLong));
 
@@ -327,10 +235,7 @@ fn trailers_are_bounded_in_bytes_and_count() {
     for count in [TRAILER_COUNT - 1, TRAILER_COUNT] {
         assert_eq!(chunked(many(count)).unwrap().unwrap().1.len(), count);
     }
-    assert_eq!(
-        chunked(many(TRAILER_COUNT + 1)),
-        Err(BodyError::TooManyTrailers)
-    );
+    assert_eq!(chunked(many(TRAILER_COUNT + 1)), Err(BodyError::TooManyTrailers));
     assert_eq!(BodyError::TooManyTrailers.status().code(), 431);
 }
 

@@ -10,11 +10,7 @@ use crate::proto::status::{ErrorCode, Status};
 
 mod refused;
 
-const LIMITS: Limits = Limits {
-    head_len: 2048,
-    uri_len: 256,
-    field_count: 32,
-};
+const LIMITS: Limits = Limits { head_len: 2048, uri_len: 256, field_count: 32 };
 
 /// What a head says, in one comparable value.
 #[derive(Debug, PartialEq)]
@@ -41,10 +37,7 @@ fn parse_with(
         consumed: len,
         raw: head.raw().to_vec(),
         line: (head.method(), head.target().to_string(), head.version()),
-        fields: head
-            .fields()
-            .map(|(name, value)| (name.to_string(), value.to_vec()))
-            .collect(),
+        fields: head.fields().map(|(name, value)| (name.to_string(), value.to_vec())).collect(),
         body_len: head.body_len(),
         keep_alive: head.keep_alive(),
         expect_continue: head.expect_continue(),
@@ -142,16 +135,10 @@ fn only_the_heads_own_bytes_are_consumed() {
     let (first, second) = (get("A: 1"), get("B: 2"));
     let both = format!("{first}{second}rest");
     let mut head = Head::new();
-    assert_eq!(
-        head.parse(both.as_bytes(), &LIMITS),
-        Ok(Parsed::Complete { len: first.len() })
-    );
+    assert_eq!(head.parse(both.as_bytes(), &LIMITS), Ok(Parsed::Complete { len: first.len() }));
     assert_eq!(head.field("a"), Some(&b"1"[..]));
     let rest = &both.as_bytes()[first.len()..];
-    assert_eq!(
-        head.parse(rest, &LIMITS),
-        Ok(Parsed::Complete { len: second.len() })
-    );
+    assert_eq!(head.parse(rest, &LIMITS), Ok(Parsed::Complete { len: second.len() }));
     assert_eq!(head.field("a"), None);
     assert_eq!(head.field("b"), Some(&b"2"[..]));
 }
@@ -164,10 +151,7 @@ fn a_second_head_allocates_nothing() {
     let buffers = (head.raw.as_ptr(), head.raw.capacity(), head.fields.as_ptr());
     head.clear();
     head.parse(short.as_bytes(), &LIMITS).unwrap();
-    assert_eq!(
-        (head.raw.as_ptr(), head.raw.capacity(), head.fields.as_ptr()),
-        buffers
-    );
+    assert_eq!((head.raw.as_ptr(), head.raw.capacity(), head.fields.as_ptr()), buffers);
     assert_eq!(head.field("z"), Some(&b"3"[..]));
 }
 
@@ -178,15 +162,9 @@ fn an_unfinished_head_says_nothing() {
     let input = b"POST /x?y HTTP/1.1\r\nHost: h\r\nA: b\r\n";
     assert_eq!(head.parse(input, &LIMITS), Ok(Parsed::Partial));
     assert!(head.has_begun());
-    assert_eq!(
-        (head.target(), head.query(), head.raw()),
-        ("", None, &b""[..])
-    );
+    assert_eq!((head.target(), head.query(), head.raw()), ("", None, &b""[..]));
     assert_eq!(head.field("host"), None);
-    assert!(
-        head.fields()
-            .all(|(name, value)| name.is_empty() && value.is_empty())
-    );
+    assert!(head.fields().all(|(name, value)| name.is_empty() && value.is_empty()));
     head.clear();
     assert!(!head.has_begun());
 }
@@ -212,18 +190,9 @@ fn two_empty_lines_before_a_head_are_skipped_and_no_more() {
         assert_eq!(outcome.consumed, input.len());
         assert_eq!(outcome.raw, request.as_bytes());
     }
-    assert_eq!(
-        error(format!("\r\n\r\n\r\n{request}")),
-        HeadError::RequestLine
-    );
-    assert_eq!(
-        error(format!("\n{request}")),
-        HeadError::Line(FieldLineError::BareLf)
-    );
-    assert_eq!(
-        error(format!("\r{request}")),
-        HeadError::Line(FieldLineError::BareCr)
-    );
+    assert_eq!(error(format!("\r\n\r\n\r\n{request}")), HeadError::RequestLine);
+    assert_eq!(error(format!("\n{request}")), HeadError::Line(FieldLineError::BareLf));
+    assert_eq!(error(format!("\r{request}")), HeadError::Line(FieldLineError::BareCr));
 }
 
 #[test]
@@ -239,18 +208,14 @@ fn connections_persist_by_version_and_option() {
         ("1.0", "Connection: keep-alive", true),
         ("1.0", "Connection: keep-alive, close", false),
     ] {
-        let head = head(format!(
-            "GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n\r\n"
-        ));
+        let head = head(format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n\r\n"));
         assert_eq!(head.keep_alive(), expected, "{version} {lines}");
     }
 }
 
 #[test]
 fn tokens_are_found_in_lists_over_several_fields() {
-    let head = head(get(
-        "Upgrade: h2c,, websocket\r\nUpgrade: \"x\"\r\nConnection:\tUPGRADE",
-    ));
+    let head = head(get("Upgrade: h2c,, websocket\r\nUpgrade: \"x\"\r\nConnection:\tUPGRADE"));
     assert!(head.contains_token("UPGRADE", "WebSocket"));
     assert!(head.contains_token("connection", "upgrade"));
     assert!(!head.contains_token("upgrade", "web"));
@@ -265,10 +230,7 @@ fn body_lengths_are_told() {
         ("Content-Length: 0", BodyLen::Length(0)),
         ("Content-Length: 007", BodyLen::Length(7)),
         ("CONTENT-LENGTH: 4294967301", BodyLen::Length((1 << 32) + 5)),
-        (
-            "Content-Length: 18446744073709551615",
-            BodyLen::Length(u64::MAX),
-        ),
+        ("Content-Length: 18446744073709551615", BodyLen::Length(u64::MAX)),
         ("Transfer-Encoding: chunked", BodyLen::Chunked),
         ("transfer-encoding:\tCHUNKED ", BodyLen::Chunked),
     ] {
@@ -280,19 +242,13 @@ fn body_lengths_are_told() {
 fn continue_is_expected_only_by_http11_with_a_body() {
     for (version, lines, expected) in [
         ("1.1", "Expect: 100-continue\r\nContent-Length: 1", true),
-        (
-            "1.1",
-            "Expect: 100-Continue\r\nTransfer-Encoding: chunked",
-            true,
-        ),
+        ("1.1", "Expect: 100-Continue\r\nTransfer-Encoding: chunked", true),
         ("1.1", "Expect: 100-continue", false),
         ("1.1", "Expect: 100-continue\r\nContent-Length: 0", false),
         ("1.1", "Content-Length: 1", false),
         ("1.0", "Expect: 100-continue\r\nContent-Length: 1", false),
     ] {
-        let head = head(format!(
-            "POST / HTTP/{version}\r\nHost: h\r\n{lines}\r\n\r\n"
-        ));
+        let head = head(format!("POST / HTTP/{version}\r\nHost: h\r\n{lines}\r\n\r\n"));
         assert_eq!(head.expect_continue(), expected, "{version} {lines}");
     }
 }
@@ -305,22 +261,10 @@ fn every_form_of_target_is_split() {
         ("GET", "/a%20b?c?d", "/a%20b", Some("c?d"), "h"),
         ("GET", "//a//b", "//a//b", None, "h"),
         ("GET", "/http://x/", "/http://x/", None, "h"),
-        (
-            "GET",
-            "/q?a=[1]|{2}^\\`\"<>",
-            "/q",
-            Some("a=[1]|{2}^\\`\"<>"),
-            "h",
-        ),
+        ("GET", "/q?a=[1]|{2}^\\`\"<>", "/q", Some("a=[1]|{2}^\\`\"<>"), "h"),
         ("GET", "http://x.org", "/", None, "x.org"),
         ("GET", "HTTPS://x.org:80?q", "/", Some("q"), "x.org:80"),
-        (
-            "GET",
-            "http://[::1]:8080/a?b",
-            "/a",
-            Some("b"),
-            "[::1]:8080",
-        ),
+        ("GET", "http://[::1]:8080/a?b", "/a", Some("b"), "[::1]:8080"),
         ("OPTIONS", "*", "*", None, "h"),
         ("OPTIONS", "/a", "/a", None, "h"),
         ("OPTIONS", "http://x.org", "*", None, "x.org"),
@@ -329,11 +273,7 @@ fn every_form_of_target_is_split() {
     ] {
         let head = head(target(method, sent));
         let found = (head.target(), head.path(), head.query(), head.authority());
-        assert_eq!(
-            found,
-            (sent, path, query, Some(authority)),
-            "{method} {sent}"
-        );
+        assert_eq!(found, (sent, path, query, Some(authority)), "{method} {sent}");
     }
 }
 
@@ -352,10 +292,7 @@ fn the_longest_target_passes_and_one_byte_more_does_not() {
     }
     assert_eq!(error(target("GET", &"/".repeat(257))), long);
     // The answer doesn't wait for the end of a line that may never come.
-    assert_eq!(
-        outcome(format!("GET {}", "/".repeat(256)).as_bytes(), &LIMITS),
-        Ok(None)
-    );
+    assert_eq!(outcome(format!("GET {}", "/".repeat(256)).as_bytes(), &LIMITS), Ok(None));
     assert_eq!(error(format!("GET {}", "/".repeat(257))), long);
     assert_eq!(long.code(), Some(ErrorCode::UriTooLong));
     assert_eq!(long.to_string(), "the URI is longer than 256 bytes");
@@ -365,29 +302,14 @@ fn the_longest_target_passes_and_one_byte_more_does_not() {
 fn the_longest_head_passes_and_one_byte_more_does_not() {
     let frame = get("X: ").len();
     let sized = |len: usize| get(&format!("X: {}", "y".repeat(len - frame)));
-    let limits = Limits {
-        head_len: 200,
-        ..LIMITS
-    };
+    let limits = Limits { head_len: 200, ..LIMITS };
     let long = HeadError::HeadTooLong { limit: 200 };
     for len in [199, 200] {
         let input = sized(len);
-        assert_eq!(
-            outcome(input.as_bytes(), &limits)
-                .unwrap()
-                .unwrap()
-                .consumed,
-            len
-        );
+        assert_eq!(outcome(input.as_bytes(), &limits).unwrap().unwrap().consumed, len);
         // Neither the empty lines before it nor the bytes behind it belong to the head.
         let input = format!("\r\n{input}{}", "z".repeat(300));
-        assert_eq!(
-            outcome(input.as_bytes(), &limits)
-                .unwrap()
-                .unwrap()
-                .consumed,
-            len + 2
-        );
+        assert_eq!(outcome(input.as_bytes(), &limits).unwrap().unwrap().consumed, len + 2);
     }
     assert_eq!(outcome(sized(201).as_bytes(), &limits), Err(long));
     assert_eq!(outcome(&sized(201).as_bytes()[..199], &limits), Ok(None));
@@ -410,23 +332,11 @@ fn the_most_fields_pass_and_one_more_does_not() {
 #[test]
 fn a_long_head_that_drips_is_judged_once() {
     // `parse_in_steps` checks that every call starts where the last one ended.
-    let limits = Limits {
-        head_len: 1 << 16,
-        uri_len: 1 << 15,
-        field_count: 1,
-    };
+    let limits = Limits { head_len: 1 << 16, uri_len: 1 << 15, field_count: 1 };
     let input = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(30_000));
-    assert!(
-        parse_in_steps(input.as_bytes(), &limits, 0..=input.len())
-            .unwrap()
-            .is_some()
-    );
+    assert!(parse_in_steps(input.as_bytes(), &limits, 0..=input.len()).unwrap().is_some());
     let input = format!("GET / HTTP/1.0\r\nX:{}\r\n\r\n", " \ty".repeat(20_000));
-    assert!(
-        parse_in_steps(input.as_bytes(), &limits, 0..=input.len())
-            .unwrap()
-            .is_some()
-    );
+    assert!(parse_in_steps(input.as_bytes(), &limits, 0..=input.len()).unwrap().is_some());
 }
 
 #[test]

@@ -138,16 +138,7 @@ pub fn parse_head(
         (true, Some((key, rest))) => (Some(*key), rest),
         (true, None) => return Ok(None),
     };
-    Ok(Some((
-        FrameHead {
-            fin,
-            rsv,
-            opcode,
-            len,
-            mask,
-        },
-        input.len() - rest.len(),
-    )))
+    Ok(Some((FrameHead { fin, rsv, opcode, len, mask }, input.len() - rest.len())))
 }
 
 /// Appends the head of a frame, its length in the shortest form.
@@ -173,13 +164,8 @@ pub fn encode_head(out: &mut Vec<u8>, head: &FrameHead) {
 
 /// Appends a whole frame as a server sends it: final and unmasked.
 pub fn encode_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
-    let head = FrameHead {
-        fin: true,
-        rsv: Rsv::NONE,
-        opcode,
-        len: payload.len() as u64,
-        mask: None,
-    };
+    let head =
+        FrameHead { fin: true, rsv: Rsv::NONE, opcode, len: payload.len() as u64, mask: None };
     out.reserve(HEAD_LEN + payload.len());
     encode_head(out, &head);
     out.extend_from_slice(payload);
@@ -270,13 +256,7 @@ pub fn parse_close(payload: &[u8]) -> Result<Option<(CloseCode, &str)>, WsError>
 pub fn encode_close(out: &mut Vec<u8>, code: CloseCode, reason: &str) {
     let reason = &reason[..reason.floor_char_boundary(CONTROL_LEN - 2)];
     let len = 2 + reason.len() as u64;
-    let head = FrameHead {
-        fin: true,
-        rsv: Rsv::NONE,
-        opcode: Opcode::Close,
-        len,
-        mask: None,
-    };
+    let head = FrameHead { fin: true, rsv: Rsv::NONE, opcode: Opcode::Close, len, mask: None };
     encode_head(out, &head);
     out.extend_from_slice(&code.0.to_be_bytes());
     out.extend_from_slice(reason.as_bytes());

@@ -153,10 +153,7 @@ impl MessageDecoder {
         match self.outcome {
             Outcome::Open => {}
             Outcome::Closed => {
-                return Ok(Decoded {
-                    consumed: input.len(),
-                    event: None,
-                });
+                return Ok(Decoded { consumed: input.len(), event: None });
             }
             Outcome::Failed(error) => return Err(error),
         }
@@ -169,24 +166,17 @@ impl MessageDecoder {
 
     /// Bytes that are missing of the frame whose payload is being read.
     pub fn frame_remaining(&self) -> u64 {
-        self.payload
-            .map_or(0, |payload| payload.head.len - payload.received)
+        self.payload.map_or(0, |payload| payload.head.len - payload.received)
     }
 
     fn frame(&mut self, input: &mut [u8]) -> Result<Decoded, WsError> {
-        const NOTHING: Decoded = Decoded {
-            consumed: 0,
-            event: None,
-        };
+        const NOTHING: Decoded = Decoded { consumed: 0, event: None };
         let Some((head, head_len)) = frame::parse_head(input, Sender::Client, Rsv::NONE)? else {
             return Ok(NOTHING);
         };
         if !head.opcode.is_control() {
             self.begin_data(&head)?;
-            return Ok(Decoded {
-                consumed: head_len,
-                event: Some(Event::Frame(head)),
-            });
+            return Ok(Decoded { consumed: head_len, event: Some(Event::Frame(head)) });
         }
         // At most 125 bytes, so that it can be waited for.
         let end = head_len + head.len as usize;
@@ -203,10 +193,7 @@ impl MessageDecoder {
                 Event::Close(head_len..end)
             }
         };
-        Ok(Decoded {
-            consumed: end,
-            event: Some(event),
-        })
+        Ok(Decoded { consumed: end, event: Some(event) })
     }
 
     /// A data frame begins: may it, here, and with that length?
@@ -215,37 +202,21 @@ impl MessageDecoder {
             (Some(message), Opcode::Continuation) => message,
             (None, Opcode::Continuation) => return Err(WsError::UnexpectedContinuation),
             (Some(_), _) => return Err(WsError::InterleavedMessage),
-            (None, Opcode::Text) => Message {
-                kind: MessageKind::Text,
-                len: 0,
-                fragments: 0,
-            },
-            (None, _) => Message {
-                kind: MessageKind::Binary,
-                len: 0,
-                fragments: 0,
-            },
+            (None, Opcode::Text) => Message { kind: MessageKind::Text, len: 0, fragments: 0 },
+            (None, _) => Message { kind: MessageKind::Binary, len: 0, fragments: 0 },
         };
-        let Limits {
-            message_len,
-            fragment_count,
-        } = self.limits;
+        let Limits { message_len, fragment_count } = self.limits;
         // No overflow: the frames before were received, and a frame is shorter than 2^63.
         message.len += head.len;
         if message.len > message_len {
             return Err(WsError::MessageTooLong { limit: message_len });
         }
         if message.fragments == fragment_count {
-            return Err(WsError::TooManyFragments {
-                limit: fragment_count,
-            });
+            return Err(WsError::TooManyFragments { limit: fragment_count });
         }
         message.fragments += 1;
         self.message = Some(message);
-        self.payload = Some(Payload {
-            head: *head,
-            received: 0,
-        });
+        self.payload = Some(Payload { head: *head, received: 0 });
         Ok(())
     }
 
@@ -253,20 +224,11 @@ impl MessageDecoder {
         let left = payload.head.len - payload.received;
         let len = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         if len == 0 && left > 0 {
-            return Ok(Decoded {
-                consumed: 0,
-                event: None,
-            });
+            return Ok(Decoded { consumed: 0, event: None });
         }
-        let kind = self
-            .message
-            .map_or(MessageKind::Binary, |message| message.kind);
+        let kind = self.message.map_or(MessageKind::Binary, |message| message.kind);
         let data = &mut input[..len];
-        frame::apply_mask(
-            data,
-            payload.head.mask.unwrap_or_default(),
-            payload.received,
-        );
+        frame::apply_mask(data, payload.head.mask.unwrap_or_default(), payload.received);
         if kind == MessageKind::Text {
             self.utf8.push(data)?;
         }
@@ -281,14 +243,7 @@ impl MessageDecoder {
             self.message = None;
             self.utf8.finish()?;
         }
-        Ok(Decoded {
-            consumed: len,
-            event: Some(Event::Data {
-                kind,
-                data: 0..len,
-                end,
-            }),
-        })
+        Ok(Decoded { consumed: len, event: Some(Event::Data { kind, data: 0..len, end }) })
     }
 }
 

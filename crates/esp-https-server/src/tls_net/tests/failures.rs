@@ -8,9 +8,7 @@ const ALERT: u8 = 21;
 fn garbage_is_answered_with_an_alert() {
     let mut rig = Rig::new(&TLS13);
     // A handshake record that holds no ClientHello.
-    rig.wire()
-        .to_server
-        .extend(b"\x16\x03\x01\x00\x04\x63\x00\x00\x00");
+    rig.wire().to_server.extend(b"\x16\x03\x01\x00\x04\x63\x00\x00\x00");
     failure::<TlsError>(rig.net.open(ID));
     assert!(matches!(records(&rig.wire().to_client)[..], [(ALERT, 2)]));
 
@@ -26,9 +24,7 @@ fn garbage_is_answered_with_an_alert() {
 fn an_alert_that_found_no_room_leaves_with_close() {
     let mut rig = Rig::new(&TLS13);
     rig.wire().window = 3;
-    rig.wire()
-        .to_server
-        .extend(b"\x16\x03\x01\x00\x04\x63\x00\x00\x00");
+    rig.wire().to_server.extend(b"\x16\x03\x01\x00\x04\x63\x00\x00\x00");
     failure::<TlsError>(rig.net.open(ID));
     rig.wire().window = usize::MAX;
     rig.net.close(ID);
@@ -59,10 +55,7 @@ fn a_client_that_distrusts_the_certificate_is_reported_with_its_alert() {
     rig.reach_finished();
     rig.exchange();
     let error = failure::<TlsError>(rig.net.open(ID));
-    assert!(
-        alloc::format!("{error}").to_lowercase().contains("alert"),
-        "{error}"
-    );
+    assert!(alloc::format!("{error}").to_lowercase().contains("alert"), "{error}");
 }
 
 #[test]
@@ -130,11 +123,7 @@ fn an_end_without_close_notify_is_never_a_regular_end() {
         assert_closed(rig.recv());
         let sends = rig.wire().sends.len();
         rig.net.close(ID);
-        assert_eq!(
-            rig.wire().sends.len(),
-            sends,
-            "there is nobody to say goodbye to"
-        );
+        assert_eq!(rig.wire().sends.len(), sends, "there is nobody to say goodbye to");
     });
 }
 
@@ -149,10 +138,7 @@ fn a_forged_record_gives_no_byte_of_the_read_it_came_with() {
     failure::<TlsError>(rig.net.recv(ID, &mut rx));
     assert_eq!(rx.as_slice(), b"kept");
     rig.exchange();
-    assert!(matches!(
-        rig.peer.error,
-        Some(rustls::Error::AlertReceived(_))
-    ));
+    assert!(matches!(rig.peer.error, Some(rustls::Error::AlertReceived(_))));
 }
 
 #[test]
@@ -165,10 +151,7 @@ fn a_forged_record_behind_a_request_in_the_last_flight_fails_the_handshake() {
     failure::<TlsError>(rig.net.open(ID));
     assert_closed(rig.recv());
     rig.exchange();
-    assert!(matches!(
-        rig.peer.error,
-        Some(rustls::Error::AlertReceived(_))
-    ));
+    assert!(matches!(rig.peer.error, Some(rustls::Error::AlertReceived(_))));
 }
 
 #[test]

@@ -133,10 +133,7 @@ fn session_tickets_that_found_no_room_hold_up_the_response() {
     rig.wire().window = usize::MAX;
     assert_eq!(rig.net.send(ID, &mut tx).unwrap(), 3);
     rig.exchange();
-    assert_eq!(
-        (&rig.peer.error, &rig.peer.received[..]),
-        (&None, &b"200"[..])
-    );
+    assert_eq!((&rig.peer.error, &rig.peer.received[..]), (&None, &b"200"[..]));
 }
 
 #[test]
@@ -157,11 +154,7 @@ fn the_servers_flight_waits_for_room_and_the_handshake_with_it() {
     assert_would_block(rig.net.open(ID));
     let recvs = rig.wire().recvs;
     assert_would_block(rig.net.open(ID));
-    assert_eq!(
-        rig.wire().recvs,
-        recvs,
-        "nothing is read while the flight has not left"
-    );
+    assert_eq!(rig.wire().recvs, recvs, "nothing is read while the flight has not left");
 
     rig.wire().window = usize::MAX;
     rig.connect();

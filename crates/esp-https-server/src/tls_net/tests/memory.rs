@@ -8,10 +8,7 @@ fn a_silent_connection_costs_a_slot() {
     let mut rig = Rig::new(&TLS13);
     assert_would_block(rig.net.open(ID));
     assert!(rig.net.sessions[ID.index()].is_none());
-    assert_eq!(
-        size_of_val(&rig.net.sessions[ID.index()]),
-        size_of::<usize>()
-    );
+    assert_eq!(size_of_val(&rig.net.sessions[ID.index()]), size_of::<usize>());
 }
 
 #[test]
@@ -29,10 +26,7 @@ fn a_connection_at_rest_holds_no_buffer() {
             rig.push().unwrap();
         }
         let session = rig.net.slot(ID).unwrap();
-        assert_eq!(
-            (session.unsent.capacity(), session.early.capacity()),
-            (0, 0)
-        );
+        assert_eq!((session.unsent.capacity(), session.early.capacity()), (0, 0));
     });
 }
 

@@ -12,10 +12,7 @@ fn a_small_response_is_one_write_and_one_record() {
         rig.recv().unwrap();
         rig.send(&pattern(300));
         assert_eq!(rig.wire().sends.len(), 1);
-        assert!(matches!(
-            records(&rig.wire().to_client)[..],
-            [(APPLICATION_DATA, 300..400)]
-        ));
+        assert!(matches!(records(&rig.wire().to_client)[..], [(APPLICATION_DATA, 300..400)]));
         rig.exchange();
         assert_eq!(rig.peer.received, pattern(300));
     });
@@ -27,10 +24,7 @@ fn a_head_and_64_kb_are_one_write_of_full_records() {
     let response = pattern(64 * 1024 + 200);
     rig.send(&response);
     assert_eq!(rig.wire().sends.len(), 1);
-    let lens: Vec<usize> = records(&rig.wire().to_client)
-        .iter()
-        .map(|record| record.1)
-        .collect();
+    let lens: Vec<usize> = records(&rig.wire().to_client).iter().map(|record| record.1).collect();
     assert_eq!(lens, [16_401, 16_401, 16_401, 16_401, 217]);
     rig.exchange();
     assert_eq!(rig.peer.received, response);
@@ -202,10 +196,7 @@ fn a_key_update_while_a_response_waits_is_answered_in_order() {
     rig.send(b"and more under the new keys");
     rig.exchange();
     assert_eq!(rig.peer.error, None);
-    assert_eq!(
-        rig.peer.received,
-        [&body[..], b"and more under the new keys"].concat()
-    );
+    assert_eq!(rig.peer.received, [&body[..], b"and more under the new keys"].concat());
 }
 
 #[test]

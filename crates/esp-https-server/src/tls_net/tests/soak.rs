@@ -31,11 +31,7 @@ impl Echo {
             self.is_open = true;
         }
         loop {
-            let received = if self.wants_more() {
-                self.recv()
-            } else {
-                Err(NetError::WouldBlock)
-            };
+            let received = if self.wants_more() { self.recv() } else { Err(NetError::WouldBlock) };
             let sent = if self.tx.is_empty() && self.net.unsent(ID) == 0 {
                 Err(NetError::WouldBlock)
             } else {
@@ -117,18 +113,13 @@ fn converse(seed: u64) {
             goodbye = true;
         }
         peer.exchange_some(wire, random.magnitude(16));
-        echo.turn()
-            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        echo.turn().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         if peer.is_told_end {
             break;
         }
     }
     assert_eq!(peer.error, None, "seed {seed}");
-    assert!(
-        peer.is_told_end,
-        "seed {seed}: stopped after {} bytes",
-        peer.received.len()
-    );
+    assert!(peer.is_told_end, "seed {seed}: stopped after {} bytes", peer.received.len());
     assert!(peer.received == said, "seed {seed}: the echo differs");
     assert!(echo.net.inner.wires[0].is_shut);
 }

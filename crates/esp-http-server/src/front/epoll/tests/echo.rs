@@ -20,11 +20,7 @@ fn an_echo_server_takes_few_lines() {
             let mut heard = String::new();
             stream.read_to_string(&mut heard).unwrap();
             speech.join().unwrap();
-            assert!(
-                heard == said(client),
-                "client {client} heard {} bytes",
-                heard.len()
-            );
+            assert!(heard == said(client), "client {client} heard {} bytes", heard.len());
         })
     });
     for client in clients.collect::<Vec<_>>() {
@@ -46,10 +42,7 @@ fn echo(net: &mut EpollNet, clients: usize) -> usize {
     while left < clients {
         while let Some(id) = net.accept() {
             sessions.resize_with(sessions.len().max(id.index() + 1), || None);
-            sessions[id.index()] = Some(Session {
-                rx: RxBuf::new(),
-                tx: TxBuf::new(),
-            });
+            sessions[id.index()] = Some(Session { rx: RxBuf::new(), tx: TxBuf::new() });
             ready.push(id);
             came += 1;
         }
@@ -70,9 +63,7 @@ fn echo(net: &mut EpollNet, clients: usize) -> usize {
                 match net.recv(id, rx) {
                     Err(NetError::WouldBlock) => break false,
                     Ok(0) => break true,
-                    received => tx
-                        .storage()
-                        .extend_from_slice(&rx.as_slice()[..received.unwrap()]),
+                    received => tx.storage().extend_from_slice(&rx.as_slice()[..received.unwrap()]),
                 }
                 rx.consume(rx.len());
             };

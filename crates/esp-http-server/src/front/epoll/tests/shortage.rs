@@ -15,20 +15,14 @@ fn without_file_descriptors_connections_wait_for_one_to_be_closed() {
     let name = "without_file_descriptors_connections_wait_for_one_to_be_closed";
     let path = format!("{}::{name}", module_path!().split_once("::").unwrap().1);
     let output = Command::new("sh")
-        .args([
-            "-c",
-            "ulimit -n 40 && exec \"$0\" --exact \"$1\" --test-threads 1",
-        ])
+        .args(["-c", "ulimit -n 40 && exec \"$0\" --exact \"$1\" --test-threads 1"])
         .arg(std::env::current_exe().unwrap())
         .arg(path)
         .env(CHILD, "1")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 fn shortage() {
@@ -49,11 +43,7 @@ fn shortage() {
     assert_eq!(bench.net.accept(), None);
 
     bench.net.close(id);
-    assert_eq!(
-        bench.net.backlog,
-        Backlog::Waiting,
-        "one may come in at once"
-    );
+    assert_eq!(bench.net.backlog, Backlog::Waiting, "one may come in at once");
     assert_eq!(bench.accept(), id);
     second.write_all(b"finally").unwrap();
     assert_eq!(bench.recv_exactly(id, 7), b"finally");
@@ -66,8 +56,5 @@ fn shortage() {
     let _third = bench.connect();
     assert_eq!(bench.accept(), NetId(1));
     assert_eq!(bench.net.accept(), None);
-    assert!(
-        !bench.net.short,
-        "it is over, and the next one is worth a line"
-    );
+    assert!(!bench.net.short, "it is over, and the next one is worth a line");
 }

@@ -43,18 +43,9 @@ fn content_length_is_digits_and_stands_once() {
     }
     assert_refused(
         &[
-            (
-                "Content-Length: 5\r\nContent-Length: 6",
-                DuplicateContentLength,
-            ),
-            (
-                "Content-Length: 5\r\nContent-Length: 5",
-                DuplicateContentLength,
-            ),
-            (
-                "Content-Length: 5\r\nA: b\r\ncontent-length: 5",
-                DuplicateContentLength,
-            ),
+            ("Content-Length: 5\r\nContent-Length: 6", DuplicateContentLength),
+            ("Content-Length: 5\r\nContent-Length: 5", DuplicateContentLength),
+            ("Content-Length: 5\r\nA: b\r\ncontent-length: 5", DuplicateContentLength),
         ],
         get,
     );
@@ -85,15 +76,9 @@ fn transfer_encoding_is_chunked_alone() {
         };
         assert_eq!(found, expected, "{case:?}");
     }
-    assert_eq!(
-        UnknownTransferEncoding.code(),
-        Some(ErrorCode::MethodNotImplemented)
-    );
+    assert_eq!(UnknownTransferEncoding.code(), Some(ErrorCode::MethodNotImplemented));
     assert_refused(
-        &[(
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-            DuplicateTransferEncoding,
-        )],
+        &[("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", DuplicateTransferEncoding)],
         get,
     );
     assert_eq!(
@@ -106,43 +91,16 @@ fn transfer_encoding_is_chunked_alone() {
 fn length_and_transfer_encoding_exclude_each_other() {
     assert_refused(
         &[
-            (
-                "Content-Length: 5\r\nTransfer-Encoding: chunked",
-                LengthAndTransferEncoding,
-            ),
-            (
-                "Transfer-Encoding: chunked\r\nContent-Length: 5",
-                LengthAndTransferEncoding,
-            ),
-            (
-                "Transfer-Encoding: chunked\r\nA: b\r\nContent-Length: 0",
-                LengthAndTransferEncoding,
-            ),
-            (
-                "Content-Length: 5\r\nTransfer-Encoding: identity",
-                LengthAndTransferEncoding,
-            ),
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked", LengthAndTransferEncoding),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5", LengthAndTransferEncoding),
+            ("Transfer-Encoding: chunked\r\nA: b\r\nContent-Length: 0", LengthAndTransferEncoding),
+            ("Content-Length: 5\r\nTransfer-Encoding: identity", LengthAndTransferEncoding),
             // Hidden from one side by a space, a fold or a missing colon, each refused by itself.
-            (
-                "Content-Length: 5\r\nTransfer-Encoding : chunked",
-                Line(InvalidName),
-            ),
-            (
-                "Content-Length: 5\r\n Transfer-Encoding: chunked",
-                Line(Fold),
-            ),
-            (
-                "Content-Length: 5\r\nTransfer-Encoding chunked",
-                Line(MissingColon),
-            ),
-            (
-                "Content-Length: 5\r\nTransfer-Encoding\t: chunked",
-                Line(InvalidName),
-            ),
-            (
-                "Content-Length: 5\r\nTransfer_Encoding\u{0}: chunked",
-                Line(ControlByte(0)),
-            ),
+            ("Content-Length: 5\r\nTransfer-Encoding : chunked", Line(InvalidName)),
+            ("Content-Length: 5\r\n Transfer-Encoding: chunked", Line(Fold)),
+            ("Content-Length: 5\r\nTransfer-Encoding chunked", Line(MissingColon)),
+            ("Content-Length: 5\r\nTransfer-Encoding\t: chunked", Line(InvalidName)),
+            ("Content-Length: 5\r\nTransfer_Encoding\u{0}: chunked", Line(ControlByte(0))),
         ],
         get,
     );
@@ -331,53 +289,31 @@ fn unknown_methods_are_not_implemented() {
 
 #[test]
 fn other_versions_are_not_supported() {
-    for (version, major, minor) in [
-        ("2.0", b'2', b'0'),
-        ("0.9", b'0', b'9'),
-        ("1.2", b'1', b'2'),
-        ("3.0", b'3', b'0'),
-    ] {
+    for (version, major, minor) in
+        [("2.0", b'2', b'0'), ("0.9", b'0', b'9'), ("1.2", b'1', b'2'), ("3.0", b'3', b'0')]
+    {
         let found = error(format!("GET / HTTP/{version}\r\nHost: h\r\n\r\n"));
         assert_eq!(found, UnsupportedVersion { major, minor });
         assert_eq!(found.code(), Some(ErrorCode::VersionNotSupported));
-        assert!(
-            found
-                .to_string()
-                .starts_with(&format!("HTTP/{version} is not supported"))
-        );
+        assert!(found.to_string().starts_with(&format!("HTTP/{version} is not supported")));
     }
 }
 
 #[test]
 fn other_protocols_are_recognised() {
     let preface = error("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    assert_eq!(
-        (preface, preface.status()),
-        (Http2Preface, Status::HTTP_VERSION_NOT_SUPPORTED)
-    );
+    assert_eq!((preface, preface.status()), (Http2Preface, Status::HTTP_VERSION_NOT_SUPPORTED));
     let hello = error(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
-    assert_eq!(
-        (hello, hello.status()),
-        (TlsOnPlainPort, Status::BAD_REQUEST)
-    );
+    assert_eq!((hello, hello.status()), (TlsOnPlainPort, Status::BAD_REQUEST));
     assert_eq!(error(b"\x16"), TlsOnPlainPort);
     assert_eq!(error(b"\x80\x2e\x01\x00\x02"), RequestLine);
 }
 
 #[test]
 fn other_expectations_fail() {
-    for case in [
-        "200-ok",
-        "100-continue, 200-ok",
-        "100-continue=1",
-        "",
-        "\"100-continue\"",
-    ] {
+    for case in ["200-ok", "100-continue, 200-ok", "100-continue=1", "", "\"100-continue\""] {
         let found = error(get(&format!("Expect: {case}\r\nContent-Length: 1")));
         assert_eq!(found, Expectation, "{case:?}");
-        assert_eq!(
-            (found.status(), found.code()),
-            (Status::EXPECTATION_FAILED, None)
-        );
+        assert_eq!((found.status(), found.code()), (Status::EXPECTATION_FAILED, None));
     }
 }

@@ -14,12 +14,7 @@ fn parse(input: &[u8]) -> Result<Option<(FrameHead, usize)>, WsError> {
 /// The error, which must not depend on how much follows once it is known.
 fn error(input: &[u8]) -> WsError {
     let error = parse(input).expect_err("refused");
-    assert_eq!(
-        parse(&[input, &[0; 20]].concat()),
-        Err(error),
-        "{}",
-        input.escape_ascii()
-    );
+    assert_eq!(parse(&[input, &[0; 20]].concat()), Err(error), "{}", input.escape_ascii());
     error
 }
 
@@ -27,28 +22,16 @@ fn error(input: &[u8]) -> WsError {
 fn the_examples_of_the_rfc_are_read() {
     let hello = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
     let (head, head_len) = parse(hello).unwrap().unwrap();
-    let expected = FrameHead {
-        fin: true,
-        rsv: Rsv::NONE,
-        opcode: Opcode::Text,
-        len: 5,
-        mask: Some(KEY),
-    };
+    let expected =
+        FrameHead { fin: true, rsv: Rsv::NONE, opcode: Opcode::Text, len: 5, mask: Some(KEY) };
     assert_eq!((head, head_len), (expected, 6));
     let mut payload = hello[6..].to_vec();
     apply_mask(&mut payload, KEY, 0);
     assert_eq!(payload, b"Hello");
 
-    let unmasked = parse_head(b"\x01\x03Hel", Sender::Server, Rsv::NONE)
-        .unwrap()
-        .unwrap();
-    let expected = FrameHead {
-        fin: false,
-        rsv: Rsv::NONE,
-        opcode: Opcode::Text,
-        len: 3,
-        mask: None,
-    };
+    let unmasked = parse_head(b"\x01\x03Hel", Sender::Server, Rsv::NONE).unwrap().unwrap();
+    let expected =
+        FrameHead { fin: false, rsv: Rsv::NONE, opcode: Opcode::Text, len: 3, mask: None };
     assert_eq!(unmasked, (expected, 2));
 }
 
@@ -62,28 +45,12 @@ fn heads_survive_the_way_out_and_back_and_need_every_byte() {
         Opcode::Ping,
         Opcode::Pong,
     ] {
-        for len in [
-            0,
-            1,
-            125,
-            126,
-            127,
-            65_535,
-            65_536,
-            (1 << 32) + 5,
-            (1 << 63) - 1,
-        ] {
+        for len in [0, 1, 125, 126, 127, 65_535, 65_536, (1 << 32) + 5, (1 << 63) - 1] {
             if opcode.is_control() && len > 125 {
                 continue;
             }
             for (sender, mask) in [(Sender::Client, Some(KEY)), (Sender::Server, None)] {
-                let head = FrameHead {
-                    fin: true,
-                    rsv: Rsv::NONE,
-                    opcode,
-                    len,
-                    mask,
-                };
+                let head = FrameHead { fin: true, rsv: Rsv::NONE, opcode, len, mask };
                 let mut out = Vec::new();
                 encode_head(&mut out, &head);
                 assert!(out.len() <= HEAD_LEN);
@@ -92,10 +59,7 @@ fn heads_survive_the_way_out_and_back_and_need_every_byte() {
                     assert_eq!(parse_head(&out[..cut], sender, Rsv::NONE), Ok(None));
                 }
                 out.extend_from_slice(b"payload");
-                assert_eq!(
-                    parse_head(&out, sender, Rsv::NONE),
-                    Ok(Some((head, head_len)))
-                );
+                assert_eq!(parse_head(&out, sender, Rsv::NONE), Ok(Some((head, head_len))));
             }
         }
     }
@@ -105,16 +69,10 @@ fn heads_survive_the_way_out_and_back_and_need_every_byte() {
 fn lengths_have_one_form() {
     // What fits into 7 bits in 16, what fits into 16 bits in 64, and a sign bit.
     for len in [0_u16, 1, 125] {
-        assert_eq!(
-            error(&[&[0x82, 0xfe][..], &len.to_be_bytes()].concat()),
-            WsError::Length
-        );
+        assert_eq!(error(&[&[0x82, 0xfe][..], &len.to_be_bytes()].concat()), WsError::Length);
     }
     for len in [0_u64, 5, 126, 65_535, 1 << 63, (1 << 63) + 5, u64::MAX] {
-        assert_eq!(
-            error(&[&[0x82, 0xff][..], &len.to_be_bytes()].concat()),
-            WsError::Length
-        );
+        assert_eq!(error(&[&[0x82, 0xff][..], &len.to_be_bytes()].concat()), WsError::Length);
     }
 }
 
@@ -132,18 +90,13 @@ fn control_frames_are_short_and_whole() {
 #[test]
 fn reserved_opcodes_and_bits_are_refused() {
     for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
-        assert_eq!(
-            error(&[0x80 | opcode, 0x80]),
-            WsError::ReservedOpcode(opcode)
-        );
+        assert_eq!(error(&[0x80 | opcode, 0x80]), WsError::ReservedOpcode(opcode));
     }
     for bits in [0x10, 0x20, 0x40, 0x70] {
         assert_eq!(error(&[0x81 | bits, 0x80]), WsError::ReservedBits);
     }
     let compressed = &[0xc1, 0x80, 0, 0, 0, 0];
-    let (head, _) = parse_head(compressed, Sender::Client, Rsv::RSV1)
-        .unwrap()
-        .unwrap();
+    let (head, _) = parse_head(compressed, Sender::Client, Rsv::RSV1).unwrap().unwrap();
     assert_eq!(head.rsv, Rsv::RSV1);
     let more = parse_head(&[0xe1, 0x80], Sender::Client, Rsv::RSV1);
     assert_eq!(more, Err(WsError::ReservedBits));
@@ -152,21 +105,15 @@ fn reserved_opcodes_and_bits_are_refused() {
 #[test]
 fn clients_mask_and_servers_do_not() {
     assert_eq!(error(&[0x81, 0x05]), WsError::Mask);
-    assert_eq!(
-        parse_head(&[0x81, 0x85], Sender::Server, Rsv::NONE),
-        Err(WsError::Mask)
-    );
+    assert_eq!(parse_head(&[0x81, 0x85], Sender::Server, Rsv::NONE), Err(WsError::Mask));
     assert_eq!(WsError::Mask.close_code(), CloseCode::PROTOCOL_ERROR);
 }
 
 #[test]
 fn a_mask_is_applied_the_same_in_any_pieces() {
     let plain: Vec<u8> = (0..100).collect();
-    let masked: Vec<u8> = plain
-        .iter()
-        .enumerate()
-        .map(|(index, byte)| byte ^ KEY[index % 4])
-        .collect();
+    let masked: Vec<u8> =
+        plain.iter().enumerate().map(|(index, byte)| byte ^ KEY[index % 4]).collect();
     for cut in 0..=plain.len() {
         let mut data = plain.clone();
         let (first, second) = data.split_at_mut(cut);
@@ -192,21 +139,13 @@ fn whole_frames_are_encoded() {
 
 #[test]
 fn close_codes_are_those_that_may_be_sent() {
-    for code in [
-        1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 3999, 4000, 4999,
-    ] {
+    for code in [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 3999, 4000, 4999] {
         assert_eq!(CloseCode::new(code).map(CloseCode::code), Some(code));
         assert!(parse_close(&code.to_be_bytes()).is_ok());
     }
-    for code in [
-        0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535,
-    ] {
+    for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
         assert_eq!(CloseCode::new(code), None, "{code}");
-        assert_eq!(
-            parse_close(&code.to_be_bytes()),
-            Err(WsError::ClosePayload),
-            "{code}"
-        );
+        assert_eq!(parse_close(&code.to_be_bytes()), Err(WsError::ClosePayload), "{code}");
     }
 }
 
@@ -215,10 +154,7 @@ fn close_payloads_are_read() {
     assert_eq!(parse_close(b""), Ok(None));
     assert_eq!(parse_close(b"\x03"), Err(WsError::ClosePayload));
     assert_eq!(parse_close(b"\x03\xe8"), Ok(Some((CloseCode::NORMAL, ""))));
-    assert_eq!(
-        parse_close(b"\x03\xe9bye"),
-        Ok(Some((CloseCode::GOING_AWAY, "bye")))
-    );
+    assert_eq!(parse_close(b"\x03\xe9bye"), Ok(Some((CloseCode::GOING_AWAY, "bye"))));
     assert_eq!(parse_close(b"\x03\xe8\xff"), Err(WsError::NotUtf8));
 }
 
@@ -227,9 +163,7 @@ fn a_close_reason_is_cut_at_a_character_to_what_fits() {
     let close = |reason: &str| {
         let mut out = Vec::new();
         encode_close(&mut out, CloseCode::GOING_AWAY, reason);
-        let (head, head_len) = parse_head(&out, Sender::Server, Rsv::NONE)
-            .unwrap()
-            .unwrap();
+        let (head, head_len) = parse_head(&out, Sender::Server, Rsv::NONE).unwrap().unwrap();
         assert_eq!(head.len as usize, out.len() - head_len);
         let (code, reason) = parse_close(&out[head_len..]).unwrap().unwrap();
         assert_eq!(code, CloseCode::GOING_AWAY);

@@ -12,15 +12,8 @@ const VALID: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-
 fn head(line: &str, fields: &str) -> Head {
     let mut head = Head::new();
     let input = format!("{line}\r\nHost: h\r\n{fields}\r\n");
-    let limits = Limits {
-        head_len: 1 << 16,
-        uri_len: 100,
-        field_count: 100,
-    };
-    assert_eq!(
-        head.parse(input.as_bytes(), &limits),
-        Ok(Parsed::Complete { len: input.len() })
-    );
+    let limits = Limits { head_len: 1 << 16, uri_len: 100, field_count: 100 };
+    assert_eq!(head.parse(input.as_bytes(), &limits), Ok(Parsed::Complete { len: input.len() }));
     head
 }
 
@@ -30,9 +23,7 @@ fn get(fields: &str) -> Head {
 
 /// The valid handshake with one field replaced.
 fn with(field: &str, lines: &str) -> Head {
-    let kept = VALID
-        .split_inclusive('\n')
-        .filter(|line| !line.starts_with(field));
+    let kept = VALID.split_inclusive('\n').filter(|line| !line.starts_with(field));
     get(&format!("{}{lines}", kept.collect::<String>()))
 }
 
@@ -70,10 +61,7 @@ fn a_request_for_something_else_is_told_to_upgrade() {
 #[test]
 fn only_get_opens_a_websocket() {
     let error = accept(&head("POST /ws HTTP/1.1", VALID)).unwrap_err();
-    assert_eq!(
-        (error, error.status().code()),
-        (HandshakeError::Method, 405)
-    );
+    assert_eq!((error, error.status().code()), (HandshakeError::Method, 405));
     assert_eq!(error.fields(), [("Allow", "GET")]);
 }
 
@@ -96,14 +84,8 @@ fn another_version_is_told_the_right_one() {
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13\r\n",
     ] {
         let error = accept(&with("Sec-WebSocket-Version", lines)).unwrap_err();
-        assert_eq!(
-            (error, error.status().code()),
-            (HandshakeError::WebSocketVersion, 426)
-        );
-        assert!(
-            error.fields().contains(&("Sec-WebSocket-Version", "13")),
-            "{lines:?}"
-        );
+        assert_eq!((error, error.status().code()), (HandshakeError::WebSocketVersion, 426));
+        assert!(error.fields().contains(&("Sec-WebSocket-Version", "13")), "{lines:?}");
     }
 }
 
@@ -128,11 +110,7 @@ fn a_key_is_sixteen_bytes_in_base64_and_stands_once() {
         &long,
     ] {
         let error = accept(&with("Sec-WebSocket-Key", lines)).unwrap_err();
-        assert_eq!(
-            (error, error.status().code()),
-            (HandshakeError::Key, 400),
-            "{lines:?}"
-        );
+        assert_eq!((error, error.status().code()), (HandshakeError::Key, 400), "{lines:?}");
     }
 }
 
@@ -140,18 +118,12 @@ fn a_key_is_sixteen_bytes_in_base64_and_stands_once() {
 fn the_clients_first_choice_that_the_server_supports_is_spoken() {
     let ours = ["mqtt", "chat"];
     let offered = |fields: &str| choose_subprotocol(&get(fields), &ours);
-    assert_eq!(
-        offered("Sec-WebSocket-Protocol: chat, mqtt\r\n"),
-        Some("chat")
-    );
+    assert_eq!(offered("Sec-WebSocket-Protocol: chat, mqtt\r\n"), Some("chat"));
     assert_eq!(
         offered("Sec-WebSocket-Protocol: x\r\nSec-WebSocket-Protocol: mqtt\r\n"),
         Some("mqtt")
     );
-    assert_eq!(
-        choose_subprotocol(&get("Sec-WebSocket-Protocol: chat\r\n"), &[]),
-        None
-    );
+    assert_eq!(choose_subprotocol(&get("Sec-WebSocket-Protocol: chat\r\n"), &[]), None);
     // CVE-2026-45541: each of these once ended in a crash somewhere.
     let long = format!("Sec-WebSocket-Protocol: {}\r\n", "chat".repeat(2_500));
     for none in [

@@ -8,10 +8,7 @@ use alloc::vec::Vec;
 use super::*;
 use crate::proto::ws::frame::CloseCode;
 
-const LIMITS: Limits = Limits {
-    message_len: 300,
-    fragment_count: 8,
-};
+const LIMITS: Limits = Limits { message_len: 300, fragment_count: 8 };
 const KEY: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 
 /// What arrived, with payload put together.
@@ -59,11 +56,7 @@ fn events_in_steps(
             let decoded = match decoder.decode(&mut piece) {
                 Ok(decoded) => decoded,
                 Err(error) => {
-                    assert_eq!(
-                        decoder.decode(&mut [0x82, 0x80, 0, 0, 0, 0]),
-                        Err(error),
-                        "final"
-                    );
+                    assert_eq!(decoder.decode(&mut [0x82, 0x80, 0, 0, 0, 0]), Err(error), "final");
                     return Err((got, error));
                 }
             };
@@ -95,11 +88,7 @@ fn events_within(limits: Limits, input: &[u8]) -> Result<Vec<Got>, (Vec<Got>, Ws
         let in_two = events_in_steps(limits, input, [cut, input.len()].into_iter());
         assert_eq!(in_two, whole, "cut at {cut}");
     }
-    assert_eq!(
-        events_in_steps(limits, input, 0..=input.len()),
-        whole,
-        "byte by byte"
-    );
+    assert_eq!(events_in_steps(limits, input, 0..=input.len()), whole, "byte by byte");
     whole
 }
 
@@ -140,12 +129,8 @@ fn fragments_are_joined_around_control_frames() {
         frame(0x02, b""),
         frame(0x80, b""),
     ]);
-    let expected = [
-        Ping(b"ping".into()),
-        Pong(vec![]),
-        Message(Text, b"abc".into()),
-        Message(Binary, vec![]),
-    ];
+    let expected =
+        [Ping(b"ping".into()), Pong(vec![]), Message(Text, b"abc".into()), Message(Binary, vec![])];
     assert_eq!(got.unwrap(), expected);
 }
 
@@ -154,29 +139,10 @@ fn an_empty_frame_gives_its_data_once() {
     let mut input = frame(0x82, b"");
     let mut decoder = MessageDecoder::new(LIMITS);
     let head = decoder.decode(&mut input).unwrap();
-    assert!(matches!(
-        head.event,
-        Some(Event::Frame(FrameHead { len: 0, .. }))
-    ));
-    let data = Some(Event::Data {
-        kind: Binary,
-        data: 0..0,
-        end: End::Message,
-    });
-    assert_eq!(
-        decoder.decode(&mut []),
-        Ok(Decoded {
-            consumed: 0,
-            event: data
-        })
-    );
-    assert_eq!(
-        decoder.decode(&mut []),
-        Ok(Decoded {
-            consumed: 0,
-            event: None
-        })
-    );
+    assert!(matches!(head.event, Some(Event::Frame(FrameHead { len: 0, .. }))));
+    let data = Some(Event::Data { kind: Binary, data: 0..0, end: End::Message });
+    assert_eq!(decoder.decode(&mut []), Ok(Decoded { consumed: 0, event: data }));
+    assert_eq!(decoder.decode(&mut []), Ok(Decoded { consumed: 0, event: None }));
 }
 
 #[test]
@@ -184,25 +150,11 @@ fn a_frames_length_is_known_before_its_payload() {
     let mut input = frame(0x02, b"hello");
     let mut decoder = MessageDecoder::new(LIMITS);
     let Decoded { consumed, event } = decoder.decode(&mut input).unwrap();
-    assert!(matches!(
-        event,
-        Some(Event::Frame(FrameHead {
-            len: 5,
-            fin: false,
-            ..
-        }))
-    ));
+    assert!(matches!(event, Some(Event::Frame(FrameHead { len: 5, fin: false, .. }))));
     assert_eq!(decoder.frame_remaining(), 5);
     let decoded = decoder.decode(&mut input[consumed..consumed + 2]).unwrap();
-    let data = Some(Event::Data {
-        kind: Binary,
-        data: 0..2,
-        end: End::No,
-    });
-    assert_eq!(
-        (decoded.event, &input[consumed..consumed + 2]),
-        (data, &b"he"[..])
-    );
+    let data = Some(Event::Data { kind: Binary, data: 0..2, end: End::No });
+    assert_eq!((decoded.event, &input[consumed..consumed + 2]), (data, &b"he"[..]));
     assert_eq!(decoder.frame_remaining(), 3);
 }
 
@@ -211,14 +163,8 @@ fn fragments_come_in_order() {
     assert_eq!(error(&[frame(0x80, b"a")]), WsError::UnexpectedContinuation);
     let ended = [frame(0x01, b"a"), frame(0x80, b"b"), frame(0x80, b"c")];
     assert_eq!(error(&ended), WsError::UnexpectedContinuation);
-    assert_eq!(
-        error(&[frame(0x01, b"a"), frame(0x81, b"b")]),
-        WsError::InterleavedMessage
-    );
-    assert_eq!(
-        error(&[frame(0x02, b"a"), frame(0x02, b"b")]),
-        WsError::InterleavedMessage
-    );
+    assert_eq!(error(&[frame(0x01, b"a"), frame(0x81, b"b")]), WsError::InterleavedMessage);
+    assert_eq!(error(&[frame(0x02, b"a"), frame(0x02, b"b")]), WsError::InterleavedMessage);
 }
 
 #[test]
@@ -228,10 +174,7 @@ fn frames_that_break_the_framing_are_refused() {
     assert_eq!(error(&[frame(0x83, b"a")]), WsError::ReservedOpcode(3));
     assert_eq!(error(&[frame(0x09, b"a")]), WsError::ControlFrame);
     assert_eq!(error(&[frame(0x89, &[0; 126])]), WsError::ControlFrame);
-    assert_eq!(
-        events(&[frame(0x89, &[0; 125])]).unwrap(),
-        [Ping(vec![0; 125])]
-    );
+    assert_eq!(events(&[frame(0x89, &[0; 125])]).unwrap(), [Ping(vec![0; 125])]);
 }
 
 #[test]
@@ -243,21 +186,12 @@ fn the_longest_message_passes_and_one_byte_more_does_not() {
     }
     let long = WsError::MessageTooLong { limit: 300 };
     assert_eq!(error(&[frame(0x82, &[1; 301])]), long);
-    assert_eq!(
-        error(&[frame(0x02, &[1; 150]), frame(0x80, &[1; 151])]),
-        long
-    );
+    assert_eq!(error(&[frame(0x02, &[1; 150]), frame(0x80, &[1; 151])]), long);
     assert_eq!(long.close_code(), CloseCode::TOO_BIG);
     // The head is enough: no byte of the payload is waited for, and no length overflows.
     let head = [&b"\x82\xff"[..], &(u64::MAX >> 1).to_be_bytes(), &KEY].concat();
-    assert_eq!(
-        error(&[frame(0x02, b"a"), [b"\x80", &head[1..]].concat()]),
-        long
-    );
-    let unlimited = Limits {
-        message_len: u64::MAX,
-        fragment_count: u32::MAX,
-    };
+    assert_eq!(error(&[frame(0x02, b"a"), [b"\x80", &head[1..]].concat()]), long);
+    let unlimited = Limits { message_len: u64::MAX, fragment_count: u32::MAX };
     assert_eq!(events_within(unlimited, &head), Ok(vec![]));
 }
 
@@ -294,20 +228,13 @@ fn text_is_utf8_however_it_is_cut() {
         b"\xf4\x90\x80\x80",
         b"\xe2\x28\xa1",
     ] {
-        assert_eq!(
-            error(&[frame(0x81, invalid)]),
-            WsError::NotUtf8,
-            "{invalid:?}"
-        );
+        assert_eq!(error(&[frame(0x81, invalid)]), WsError::NotUtf8, "{invalid:?}");
         for cut in 0..=invalid.len() {
             let (first, second) = invalid.split_at(cut);
             let frames = [frame(0x01, first), frame(0x80, second)];
             assert_eq!(error(&frames), WsError::NotUtf8, "{invalid:?} cut at {cut}");
         }
-        assert!(
-            events(&[frame(0x82, invalid)]).is_ok(),
-            "binary may be anything"
-        );
+        assert!(events(&[frame(0x82, invalid)]).is_ok(), "binary may be anything");
     }
     assert_eq!(WsError::NotUtf8.close_code(), CloseCode::INVALID_DATA);
 }
@@ -326,19 +253,12 @@ fn a_broken_end_of_text_does_not_reach_the_next_message() {
     let mut stream = Utf8Stream::default();
     stream.push(b"\xe2\x82").unwrap();
     assert_eq!(stream.finish(), Err(WsError::NotUtf8));
-    assert_eq!(
-        stream.push("€".as_bytes()).and_then(|()| stream.finish()),
-        Ok(())
-    );
+    assert_eq!(stream.push("€".as_bytes()).and_then(|()| stream.finish()), Ok(()));
 }
 
 #[test]
 fn nothing_is_read_behind_a_close() {
-    let got = events(&[
-        frame(0x88, b"\x03\xe8bye"),
-        frame(0x83, b"junk"),
-        frame(0x81, b"late"),
-    ]);
+    let got = events(&[frame(0x88, b"\x03\xe8bye"), frame(0x83, b"junk"), frame(0x81, b"late")]);
     assert_eq!(got.unwrap(), [Close(b"\x03\xe8bye".into())]);
     assert_eq!(events(&[frame(0x88, b"")]).unwrap(), [Close(vec![])]);
 }
@@ -390,9 +310,6 @@ fn errors_are_told_to_people() {
     let text: Vec<String> = [WsError::Mask, WsError::MessageTooLong { limit: 300 }]
         .map(|error| alloc::format!("{error}"))
         .into();
-    assert_eq!(
-        text[0],
-        "a client's frame is not masked, or a server's frame is"
-    );
+    assert_eq!(text[0], "a client's frame is not masked, or a server's frame is");
     assert_eq!(text[1], "a message is longer than 300 bytes");
 }

@@ -1,0 +1,206 @@
+//! A server that runs: its workers, each a thread with its own event loop and listener.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::{Clock, EpollNet, ListenAddr, ListenError, Listener, StackPool, listen};
+use crate::error::{Error, Result};
+use crate::net::Net;
+use crate::server::{HttpConfig, Notice, Server, ServerBuilder, ServerHandle, Transport};
+
+/// A running HTTP server; made by [`HttpServer::builder`].
+///
+/// It dereferences to its [`ServerHandle`], so `server.ws_clients()` and `server.stop()` are there.
+/// Dropping it stops the server and waits for its end, as [`stop_and_join`](Self::stop_and_join)
+/// does.
+#[must_use = "a server stops when it is dropped; `join` waits for its end"]
+pub struct HttpServer {
+    handle: ServerHandle,
+    addr: SocketAddr,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Sockets per worker below which another worker is not worth its threads.
+const SOCKETS_PER_WORKER: usize = 64;
+/// Stacks that a worker keeps for the next handlers.
+const STACKS_KEPT: usize = 64;
+
+impl HttpServer {
+    /// Begins to put a plain HTTP server together.
+    pub fn builder(config: HttpConfig) -> ServerBuilder<HttpConfig> {
+        ServerBuilder::new(config)
+    }
+
+    /// The address it listens on, with the real port where 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// How to reach the server from elsewhere.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Waits until the server has stopped, which somebody else must ask for
+    /// ([`ServerHandle::stop`]). From inside a handler of the same server it would wait for ever.
+    ///
+    /// # Errors
+    ///
+    /// None today; a program's `main` can end with it.
+    pub fn join(self) -> Result {
+        self.join_workers();
+        Ok(())
+    }
+
+    /// Stops the server (upstream's `httpd_stop`) and waits until requests that are under way have
+    /// finished, or `stop_timeout` is over and they were cut off.
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    pub fn stop_and_join(self) -> Result {
+        self.handle.stop();
+        self.join()
+    }
+
+    fn join_workers(&self) {
+        let workers =
+            core::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            if worker.join().is_err() {
+                log::error!("a worker of the server on {} panicked", self.addr);
+            }
+        }
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.handle.stop();
+        self.join_workers();
+    }
+}
+
+impl Deref for HttpServer {
+    type Target = ServerHandle;
+
+    fn deref(&self) -> &ServerHandle {
+        &self.handle
+    }
+}
+
+impl fmt::Debug for HttpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpServer({})", self.addr)
+    }
+}
+
+impl<T: Transport> ServerBuilder<T> {
+    /// Starts the server (upstream's `httpd_start`): it listens when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the port can't be listened on or a thread can't be started;
+    /// [`Error::HandlerExists`], [`Error::HandlersFull`] and [`Error::Config`] for what was wrong
+    /// with the handlers or the configuration.
+    pub fn start(self) -> Result<HttpServer> {
+        let workers = worker_count(self.transport().http());
+        let (transport, shared) = self.share(workers)?;
+        let config = &shared.config;
+        let listeners = listen(ListenAddr::Any(transport.port()), config.backlog_conn, workers)
+            .map_err(|error| Error::Io("can't listen".into(), into_io(error)))?;
+        let addr = listeners[0].local_addr();
+        let transport = Arc::new(transport);
+        let clock = Clock::start();
+        let handle = ServerHandle::new(shared.clone());
+        let mut server = HttpServer { handle, addr, workers: Mutex::new(Vec::new()) };
+        transport.observer().notice(Notice::Start);
+
+        let last_out = Arc::new(LastOut(transport.clone()));
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let net = epoll_net(listener, clock)?;
+            let waker = net.waker();
+            let (shared, transport, last_out) =
+                (shared.clone(), transport.clone(), last_out.clone());
+            let worker = thread::Builder::new()
+                .name(format!("httpd-{number}"))
+                .spawn(move || {
+                    let stacks = StackPool::new(shared.config.stack_size, STACKS_KEPT);
+                    let observer = transport.observer();
+                    let server = Server::new(shared, number as u16, stacks, observer);
+                    server.set_waker(move || waker.wake());
+                    run(server, transport.layer(net), clock);
+                    drop(last_out);
+                })
+                .map_err(|error| Error::Io("can't start a worker thread".into(), error))?;
+            let workers = server.workers.get_mut().unwrap_or_else(PoisonError::into_inner);
+            workers.push(worker);
+        }
+        Ok(server)
+    }
+}
+
+/// The whole front of a worker.
+fn run(mut server: Server<StackPool>, mut net: impl Net, clock: Clock) {
+    let mut ready = Vec::new();
+    let mut deadline = server.poll(clock.now(), &mut net, &ready);
+    while !server.is_stopped() {
+        ready.clear();
+        net.wait(deadline, &mut ready);
+        deadline = server.poll(clock.now(), &mut net, &ready);
+    }
+}
+
+/// Dropped by the last worker that ends: then the server has stopped.
+struct LastOut<T: Transport>(Arc<T>);
+
+impl<T: Transport> Drop for LastOut<T> {
+    fn drop(&mut self) {
+        self.0.observer().notice(Notice::Stop);
+    }
+}
+
+fn epoll_net(listener: Listener, clock: Clock) -> Result<EpollNet> {
+    EpollNet::new(listener, clock)
+        .map_err(|error| Error::Io("can't set up a worker's event loop".into(), error))
+}
+
+/// `workers`, or one per core as far as each has enough sockets to serve.
+fn worker_count(config: &HttpConfig) -> usize {
+    match config.workers {
+        0 => {
+            let cores = thread::available_parallelism().map_or(1, usize::from);
+            cores.min(config.max_open_sockets / SOCKETS_PER_WORKER).max(1)
+        }
+        workers => workers,
+    }
+}
+
+fn into_io(error: ListenError) -> std::io::Error {
+    match error {
+        ListenError::Io { source, .. } => source,
+        error => std::io::Error::other(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_server_has_one_worker() {
+        let config = |max_open_sockets, workers| HttpConfig {
+            max_open_sockets,
+            workers,
+            ..HttpConfig::default()
+        };
+        assert_eq!(worker_count(&config(7, 0)), 1);
+        assert_eq!(worker_count(&config(63, 0)), 1);
+        assert_eq!(worker_count(&config(7, 3)), 3);
+        let cores = thread::available_parallelism().unwrap().get();
+        assert_eq!(worker_count(&config(1 << 20, 0)), cores);
+    }
+}
