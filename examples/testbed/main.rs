@@ -1,0 +1,34 @@
+//! The server that tests and measurements use: every limit is an option, every behaviour a route.
+//! Try: testbed --http 8080 --https 8443, then curl -k https://localhost:8443/headers
+
+use std::io::Write;
+
+use clap::Parser;
+use esp_https_server::*;
+
+mod args;
+mod routes;
+
+use args::Args;
+
+fn main() -> Result {
+    env_logger::init();
+    let args = Args::parse();
+    let mut servers = Vec::new();
+    if let Some(port) = args.https_port() {
+        let config = HttpsConfig { httpd: args.httpd(), port, ..HttpsConfig::new(args.tls()?) };
+        servers.push(("https", routes::add(HttpsServer::builder(config)).start()?));
+    }
+    if let Some(port) = args.http {
+        let config = HttpConfig { server_port: port, ..args.httpd() };
+        servers.push(("http", routes::add(HttpServer::builder(config)).start()?));
+    }
+    for (scheme, server) in &servers {
+        println!("listening on {scheme}://127.0.0.1:{}", server.local_addr().port());
+    }
+    std::io::stdout().flush()?;
+
+    let handles: Vec<_> = servers.iter().map(|(_, server)| server.handle()).collect();
+    ctrlc::set_handler(move || handles.iter().for_each(ServerHandle::stop))?;
+    servers.into_iter().try_for_each(|(_, server)| server.join())
+}
