@@ -60,6 +60,8 @@ class WssServer(unittest.IsolatedAsyncioTestCase):
             opened = page.wait_event("Network.webSocketHandshakeResponseReceived")
             self.assertEqual(opened["response"]["status"], 101)
 
+            wait_for(lambda: "Connection: open" in page.text(), "the page to say that it is open")
+
             # As a person would: type into the page's field, press Enter, read the answer.
             page.evaluate("document.querySelector('input').focus()")
             message = "Grüße from the browser 🌍"
@@ -67,8 +69,8 @@ class WssServer(unittest.IsolatedAsyncioTestCase):
             page.wait_event("Network.webSocketFrameSent", carries(message))
             page.wait_event("Network.webSocketFrameReceived", carries(message))
             page.wait_event("Network.webSocketFrameReceived", carries(GREETING), GREETING_WITHIN)
-            wait_for(lambda: GREETING in page.text() and message in page.text(),
-                     "the messages to be shown")
+            for line in [f"you: {message}", f"server: {message}", f"server: {GREETING}"]:
+                wait_for(lambda: line in page.text(), f"{line!r} on the page")
             page.screenshot(ARTIFACTS / "wss_server.png")
             self.assertEqual(page.errors(), [])
 
