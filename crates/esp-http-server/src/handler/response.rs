@@ -16,8 +16,8 @@ use crate::server::{Conn, Reply};
 ///
 /// ```
 /// # use esp_http_server::{Request, Result, Status};
-/// fn teapot(req: &mut Request) -> Result {
-///     req.respond().status(Status::IM_A_TEAPOT).header("X-Spout", "short").send("stout")
+/// fn gone(req: &mut Request) -> Result {
+///     req.respond().status(Status::GONE).header("X-Since", "2024").send("it was here once")
 /// }
 /// ```
 #[must_use = "nothing is sent before `send` or `chunked`"]

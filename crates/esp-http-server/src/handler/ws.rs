@@ -193,6 +193,8 @@ pub(crate) struct WsState {
     sending: bool,
     queued: VecDeque<Arc<[u8]>>,
     queued_len: usize,
+    /// Bytes of frames from elsewhere that went behind what waits to be sent since that was empty.
+    pushed_len: usize,
 }
 
 /// How far the closing handshake is (RFC 6455, section 7.1.2).
@@ -217,6 +219,7 @@ impl WsState {
             sending: false,
             queued: VecDeque::new(),
             queued_len: 0,
+            pushed_len: 0,
         })
     }
 
@@ -265,6 +268,14 @@ pub(crate) fn receive(conn: &mut Conn, sink: Option<(&mut Vec<u8>, usize)>) -> R
         return Ok(Received::Closed);
     }
     let (ws, io) = conn.ws_and_io();
+    // As soon as the frame's head tells, which for a message's first frame was before its handler
+    // started.
+    if let Some((payload, limit)) = &sink
+        && ws.decoder.frame_remaining() > limit.saturating_sub(payload.len()) as u64
+    {
+        let limit = *limit as u64;
+        return Err(violation(conn, WsError::MessageTooLong { limit }));
+    }
     let decoded = match ws.decoder.decode(io.rx.as_mut_slice()) {
         Ok(decoded) => decoded,
         Err(error) => return Err(violation(conn, error)),
@@ -272,18 +283,10 @@ pub(crate) fn receive(conn: &mut Conn, sink: Option<(&mut Vec<u8>, usize)>) -> R
     let input = io.rx.as_slice();
     let received = match decoded.event {
         None => Received::NeedMore,
-        Some(Event::Frame(head)) => {
-            if let Some((payload, limit)) = &sink
-                && ws.decoder.frame_remaining() > limit.saturating_sub(payload.len()) as u64
-            {
-                let limit = *limit as u64;
-                return Err(violation(conn, WsError::MessageTooLong { limit }));
-            }
-            match head.opcode {
-                Opcode::Continuation => Received::Continued,
-                _ => Received::Begun,
-            }
-        }
+        Some(Event::Frame(head)) => match head.opcode {
+            Opcode::Continuation => Received::Continued,
+            _ => Received::Begun,
+        },
         Some(Event::Data { kind, data, end }) => {
             if let Some((payload, _)) = sink {
                 payload.extend_from_slice(&input[data]);
@@ -325,10 +328,19 @@ pub(crate) fn queue_frame(conn: &mut Conn, frame: Arc<[u8]>) -> bool {
     if conn.ws().closing != Closing::No {
         return true;
     }
-    let waiting = conn.ws().queued_len + conn.io().tx.len();
+    let limit = conn.shared.config.ws_queue_len;
+    let (ws, io) = conn.ws_and_io();
+    if io.tx.is_empty() {
+        ws.pushed_len = 0;
+    }
+    // What a handler has written does not count: it may be a large message to a peer that reads.
+    let waiting = ws.queued_len + ws.pushed_len.min(io.tx.len());
     // A single frame always fits into an empty queue, or nothing above the limit could be sent.
-    if waiting > 0 && waiting + frame.len() > conn.shared.config.ws_queue_len {
+    if waiting > 0 && waiting + frame.len() > limit {
         return false;
+    }
+    if !ws.sending {
+        ws.pushed_len += frame.len();
     }
     send_or_queue(conn, frame);
     true
@@ -350,7 +362,7 @@ fn release_queued(conn: &mut Conn) {
     for frame in ws.queued.drain(..) {
         io.tx.storage().extend_from_slice(&frame);
     }
-    ws.queued_len = 0;
+    ws.pushed_len += core::mem::take(&mut ws.queued_len);
 }
 
 /// Sends a ping of the server's own.

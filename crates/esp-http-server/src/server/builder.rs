@@ -224,6 +224,7 @@ fn check(config: &HttpConfig, workers: usize) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::{String, ToString};
 
     fn error(config: HttpConfig) -> String {
         check(&config, 2).unwrap_err().to_string()

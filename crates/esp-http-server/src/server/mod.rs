@@ -3,7 +3,7 @@
 //! | for | in |
 //! |---|---|
 //! | the turn of the server: timers, ready sessions, queued work, accept | this file |
-//! | the turn of one session, its life as a state machine | `turn.rs` |
+//! | the turn of one session, its life as a state machine | `turn.rs`, `turn/` |
 //! | the session table's row, phases, timers | `session.rs` |
 //! | what travels to the handler and back | `conn.rs` |
 //! | who handles a URI | `router.rs` |
@@ -88,7 +88,7 @@ struct Worker<S: Stacks> {
     /// Handlers that are under way.
     running: usize,
     /// Sessions whose handlers wait for a turn or a stack, in order.
-    queued: VecDeque<u32>,
+    queued: VecDeque<SessionId>,
     /// Sessions that have more to do and let others go first.
     again: Vec<u32>,
     deadlines: Deadlines,
@@ -155,15 +155,24 @@ where
         if self.worker.shared.is_stopping() {
             self.stop(now, net);
         }
+        let more_to_start = self.start_queued(now, net);
+        // Behind everything that may have made room.
         let more_to_accept = self.accept(now, net);
-        self.start_queued(now, net);
-        if more_to_accept || !self.worker.again.is_empty() {
+        if more_to_start || more_to_accept || self.has_more() {
             return Some(now);
         }
         [self.worker.deadlines.next(), self.worker.stop_at.filter(|_| self.worker.open > 0)]
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Whether this turn has left something to do at once: sessions over their budget, and what
+    /// handlers and work functions have asked for meanwhile.
+    fn has_more(&self) -> bool {
+        let worker = &self.worker;
+        let stops = worker.shared.is_stopping() && worker.stop_at.is_none();
+        stops || !worker.again.is_empty() || worker.mailbox().is_filled()
     }
 
     /// Says how to wake whoever calls [`poll`](Self::poll) out of [`Net::wait`], for when another
@@ -340,15 +349,24 @@ where
         slot.and_then(|slot| slot.session.as_ref()).is_some_and(|session| session.id == id)
     }
 
-    /// Starts handlers that had to wait for others to end.
-    fn start_queued<N: Net>(&mut self, now: Instant, net: &mut N) {
+    /// Starts handlers that had to wait for others to end, in the order in which they came.
+    ///
+    /// Whether more of them could start at once.
+    fn start_queued<N: Net>(&mut self, now: Instant, net: &mut N) -> bool {
         for _ in 0..self.worker.queued.len() {
             if !self.worker.has_turn() {
-                return;
+                return false;
             }
-            let Some(slot) = self.worker.queued.pop_front() else { return };
-            self.turn(slot, now, net, |turn| turn.start_queued());
+            let Some(session) = self.worker.queued.pop_front() else { return false };
+            if !self.is_current(session) {
+                continue;
+            }
+            self.turn(session.slot(), now, net, |turn| turn.start_queued());
+            if self.worker.queued.front() == Some(&session) {
+                return false; // There is no stack for it.
+            }
         }
+        self.worker.has_turn() && !self.worker.queued.is_empty()
     }
 
     /// Moves a stopping server on.
@@ -451,6 +469,15 @@ impl<S: Stacks> Worker<S> {
         {
             log::error!("session {session}: a session hook panicked");
         }
+    }
+}
+
+impl<S: Stacks> Drop for Server<S> {
+    /// A server that is dropped while handlers wait tells them to end: a suspended task is never
+    /// dropped.
+    fn drop(&mut self) {
+        let sessions = self.slots.iter_mut().filter_map(|slot| slot.session.as_mut());
+        sessions.for_each(Session::abandon_task);
     }
 }
 

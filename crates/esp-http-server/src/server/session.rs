@@ -17,7 +17,7 @@ use core::fmt;
 
 use super::conn::Conn;
 use super::router::Found;
-use crate::handler::{Task, Wait};
+use crate::handler::{Resumed, Task, Wait, Wake};
 use crate::time::Instant;
 
 /// A client's name, for as long as it is connected and for ever after: a number that was one
@@ -75,6 +75,19 @@ pub(super) struct Session<S: corosensei::stack::Stack> {
     pub(super) connected: bool,
 }
 
+impl<S: corosensei::stack::Stack> Session<S> {
+    /// Lets a handler that waits run to its end, with nobody left to serve it.
+    pub(super) fn abandon_task(&mut self) {
+        let Phase::Handling { task, .. } = &mut self.phase else { return };
+        while let Some(mut conn) = self.conn.take() {
+            conn.set_closing();
+            if let Resumed::Waiting(conn, _) = task.resume(conn, Wake::Closing) {
+                self.conn = Some(conn);
+            }
+        }
+    }
+}
+
 /// Which sessions are closed first when a new one needs the place; within a rank, the least recently
 /// used. A session that is being served has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +138,7 @@ pub(super) enum Timer {
 pub(super) struct Timers([Instant; Timer::ALL.len()]);
 
 impl Timer {
-    const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Handshake,
         Self::Head,
         Self::Idle,
@@ -158,6 +171,12 @@ impl Timers {
         self.set(timer, Instant::NEVER);
     }
 
+    pub(super) fn stop_all_but(&mut self, timer: Timer) {
+        let at = self.0[timer as usize];
+        *self = Self::new();
+        self.set(timer, at);
+    }
+
     pub(super) fn is_running(&self, timer: Timer) -> bool {
         self.0[timer as usize] != Instant::NEVER
     }
@@ -167,10 +186,12 @@ impl Timers {
         self.0.iter().copied().min().unwrap_or(Instant::NEVER)
     }
 
-    /// Takes a timer that has gone off.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
-        let timer = Timer::ALL.into_iter().find(|timer| self.0[*timer as usize] <= now)?;
-        self.stop(timer);
-        Some(timer)
+    /// Whether `timer` has gone off; if so it is stopped.
+    pub(super) fn take_due(&mut self, timer: Timer, now: Instant) -> bool {
+        let is_due = self.0[timer as usize] <= now;
+        if is_due {
+            self.stop(timer);
+        }
+        is_due
     }
 }

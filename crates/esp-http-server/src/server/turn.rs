@@ -2,16 +2,16 @@
 //!
 //! Each phase has one method, which moves the session on and says how: [`Step::Again`] if there may
 //! be more to do, [`Step::Rest`] if the session must wait, [`Step::Closed`] if it has ended. The
-//! diagram of the phases is in `session.rs`.
+//! diagram of the phases is in `session.rs`. What concerns handlers is in `turn/handler.rs`; timers,
+//! and what a waiting session gives back, in `turn/rest.rs`.
 
-use super::conn::{Conn, Peer, Reply, TX_HIGH, TX_LOW};
+use super::conn::{Conn, Peer, TX_HIGH};
 use super::event::Notice;
 use super::router::{Found, Routed, UriHandler};
-use super::session::{Phase, Rank, Session, Timer};
+use super::session::{Phase, Session, Timer};
 use super::{Stacks, Worker};
-use crate::error::Error;
-use crate::handler::ws::{Closing, Received, WsState, receive, send_close, send_ping};
-use crate::handler::{Outcome, Request, Resumed, Task, Wait, Wake, WsRequest, write_simple};
+use crate::handler::write_simple;
+use crate::handler::ws::{Closing, Received, WsState, receive, send_close};
 use crate::net::{Net, NetError, NetId, TxBuf};
 use crate::proto::head::{HeadError, Limits, Parsed};
 use crate::proto::response as encode;
@@ -19,6 +19,9 @@ use crate::proto::status::{ErrorCode, Status};
 use crate::proto::ws::frame::CloseCode;
 use crate::proto::ws::handshake;
 use crate::time::Instant;
+
+mod handler;
+mod rest;
 
 /// One session, its worker and the network, for the length of a turn.
 pub(super) struct Turn<'a, S: Stacks, N> {
@@ -153,8 +156,9 @@ where
             }
             match self.recv() {
                 Arrived::Some => {}
-                Arrived::Nothing => return Step::Rest,
-                Arrived::Finished => return self.begin_closing(),
+                Arrived::Nothing if self.worker.stop_at.is_none() => return Step::Rest,
+                Arrived::Nothing if self.conn().io().head.has_begun() => return Step::Rest,
+                Arrived::Nothing | Arrived::Finished => return self.begin_closing(),
                 Arrived::Lost => return Step::Closed,
             }
         }
@@ -229,179 +233,6 @@ where
         }
     }
 
-    /// Starts a handler, or lets it wait for its turn.
-    fn start(&mut self, handler: Found) -> Step {
-        if !self.worker.has_turn() {
-            return self.queue(handler);
-        }
-        let Some(stack) = self.worker.stacks.take() else {
-            if self.worker.running > 0 {
-                return self.queue(handler);
-            }
-            log::error!("no stack for a handler: answering 503");
-            self.conn().keep_alive = false;
-            self.answer(Status::SERVICE_UNAVAILABLE, "");
-            return self.begin_closing();
-        };
-        let task = Task::new(stack, move |link| match handler.handler() {
-            UriHandler::Http(handler) => handler(&mut Request::new(link)),
-            UriHandler::WebSocket(handler) => handler(&mut WsRequest::new(link)),
-        });
-        self.worker.running += 1;
-        self.session.phase = Phase::Handling { task, wait: Wait::Readable };
-        self.resume(Wake::Ready)
-    }
-
-    fn queue(&mut self, handler: Found) -> Step {
-        self.session.phase = Phase::Queued { handler };
-        self.worker.queued.push_back(self.session.id.slot());
-        Step::Rest
-    }
-
-    /// Waits for its handler's turn; what is to be sent need not wait.
-    fn queued(&mut self) -> Step {
-        match self.flush() {
-            Flushed::Lost => Step::Closed,
-            _ => Step::Rest,
-        }
-    }
-
-    /// Its turn has come.
-    pub(super) fn start_queued(&mut self) -> Fate {
-        // A session that closed while it waited may have left its place in the queue to another.
-        if let Phase::Queued { .. } = self.session.phase
-            && let Phase::Queued { handler } =
-                core::mem::replace(&mut self.session.phase, Phase::Head)
-            && self.start(handler) == Step::Closed
-        {
-            return Fate::Closed;
-        }
-        self.run()
-    }
-
-    /// A handler is under way and waits.
-    fn handling(&mut self, wait: Wait) -> Step {
-        let flushed = self.flush();
-        if let Flushed::Lost = flushed {
-            return self.resume(Wake::Closing);
-        }
-        match wait {
-            Wait::Readable => match self.recv() {
-                Arrived::Some | Arrived::Finished => self.resume(Wake::Ready),
-                Arrived::Lost => self.resume(Wake::Closing),
-                Arrived::Nothing => {
-                    let timeout = self.worker.shared.config.recv_wait_timeout;
-                    self.session.timers.start(Timer::Recv, self.now + timeout);
-                    Step::Rest
-                }
-            },
-            Wait::Writable if self.conn().io().tx.len() <= TX_LOW => self.resume(Wake::Ready),
-            Wait::Writable => Step::Rest,
-            Wait::For(_) => {
-                // Bytes of the next request may come meanwhile; news of the peer's end, too.
-                let received = self.conn().io().rx.len();
-                if received < TX_LOW && matches!(self.recv(), Arrived::Lost) {
-                    return self.resume(Wake::Closing);
-                }
-                Step::Rest
-            }
-        }
-    }
-
-    /// Lets the handler go on until it waits again or ends.
-    fn resume(&mut self, wake: Wake) -> Step {
-        let Phase::Handling { task, wait } = &mut self.session.phase else { return Step::Again };
-        self.session.timers.stop(Timer::Recv);
-        self.session.timers.stop(Timer::Task);
-        let conn = self.session.conn.take().expect("a waiting handler has left its connection");
-        match task.resume(conn, wake) {
-            Resumed::Waiting(conn, for_what) => {
-                *wait = for_what;
-                self.session.conn = Some(conn);
-                if let Wait::For(duration) = for_what {
-                    self.session.timers.set(Timer::Task, self.now + duration);
-                }
-                Step::Again
-            }
-            Resumed::Finished(conn, outcome) => {
-                self.session.conn = Some(conn);
-                let ended = core::mem::replace(&mut self.session.phase, Phase::Head);
-                if let Phase::Handling { task, .. } = ended {
-                    self.worker.stacks.give(task.into_stack());
-                    self.worker.running -= 1;
-                }
-                self.ended(outcome)
-            }
-        }
-    }
-
-    /// A handler has ended.
-    fn ended(&mut self, outcome: Outcome) -> Step {
-        let id = self.session.id;
-        match &outcome {
-            Outcome::Returned(Ok(())) => {}
-            Outcome::Returned(Err(error)) => log::info!("session {id}: handler failed: {error}"),
-            Outcome::Panicked => log::error!("session {id}: handler panicked"),
-        }
-        if self.conn().peer == Peer::Gone || self.conn().is_closing() {
-            return self.after_cut(outcome);
-        }
-        if self.conn().ws.is_some() {
-            return self.ws_ended(outcome);
-        }
-        if self.conn().io().reply != Reply::None {
-            self.notice(Notice::HeadersSent(id));
-        }
-        let (status, text) = match (outcome, self.conn().io().reply) {
-            (Outcome::Returned(Ok(())), Reply::Done) => return self.after_response(),
-            // A head without the body it announced can only be cut off.
-            (_, Reply::Open) => return self.begin_closing(),
-            (Outcome::Returned(Ok(())), Reply::None) => {
-                log::error!("session {id}: the handler returned without a response");
-                (Some(Status::INTERNAL_SERVER_ERROR), None)
-            }
-            (Outcome::Returned(Err(error)), _) => match Error::find(&error) {
-                Some(error) => (error.status(), Some(alloc::format!("{error}\n"))),
-                None => (Some(Status::INTERNAL_SERVER_ERROR), None),
-            },
-            (Outcome::Panicked, _) => (Some(Status::INTERNAL_SERVER_ERROR), None),
-        };
-        self.conn().keep_alive = false;
-        if let Some(status) = status
-            && self.conn().io().reply == Reply::None
-        {
-            self.conn().io_mut().fields.clear();
-            // What went wrong in here is for the log; what the client did wrong is for the client.
-            let text = text.filter(|_| status.code() < 500).unwrap_or_default();
-            self.answer(status, &text);
-        }
-        self.begin_closing()
-    }
-
-    /// The handler of a session that ends has ended.
-    fn after_cut(&mut self, outcome: Outcome) -> Step {
-        let done = matches!(outcome, Outcome::Returned(Ok(())));
-        if self.conn().peer != Peer::Gone && done && self.conn().io().reply == Reply::Done {
-            return self.begin_closing();
-        }
-        Step::Closed
-    }
-
-    fn ws_ended(&mut self, outcome: Outcome) -> Step {
-        self.session.used = true;
-        let failed = match &outcome {
-            Outcome::Returned(Ok(())) => false,
-            Outcome::Returned(Err(error)) => !matches!(Error::find(error), Some(Error::Closed)),
-            Outcome::Panicked => true,
-        };
-        if failed {
-            send_close(self.conn(), CloseCode::INTERNAL_ERROR, "");
-            return self.begin_closing();
-        }
-        self.session.phase = Phase::WebSocket;
-        Step::Again
-    }
-
     /// The whole response is written.
     fn after_response(&mut self) -> Step {
         let left = self.worker.shared.config.purge_len;
@@ -457,11 +288,15 @@ where
     /// A WebSocket between two messages.
     fn web_socket(&mut self) -> Step {
         self.lend();
+        if self.worker.stop_at.is_some() {
+            send_close(self.conn(), CloseCode::GOING_AWAY, "");
+        }
+        // A peer that was sent a close frame has nothing to say but its own, and then closes.
+        if self.conn().ws.as_ref().is_some_and(|ws| ws.closing() != Closing::No) {
+            return self.begin_closing();
+        }
         loop {
             let conn = self.conn();
-            if conn.ws.as_ref().is_some_and(|ws| ws.closing() == Closing::Done) {
-                return self.begin_closing();
-            }
             let may_answer = conn.io().tx.len() < TX_HIGH;
             if may_answer && !conn.io().rx.is_empty() {
                 match receive(conn, None) {
@@ -485,10 +320,9 @@ where
                 _ => {}
             }
             match self.recv() {
-                Arrived::Some => {
-                    self.session.timers.stop(Timer::Ping);
-                    self.session.timers.stop(Timer::Pong);
-                }
+                // Each read is a step of its own, or a peer that sends fast enough would keep the
+                // worker to itself.
+                Arrived::Some => return Step::Again,
                 Arrived::Nothing => return Step::Rest,
                 Arrived::Finished | Arrived::Lost => return Step::Closed,
             }
@@ -496,6 +330,7 @@ where
     }
 
     fn begin_closing(&mut self) -> Step {
+        self.session.timers.stop_all_but(Timer::Send);
         self.session.phase = Phase::Closing { shut: false };
         Step::Again
     }
@@ -517,6 +352,7 @@ where
             self.session.phase = Phase::Closing { shut: true };
             return Step::Again;
         }
+        self.lend();
         let io = self.conn().io_mut();
         io.rx.consume(io.rx.len());
         match self.recv() {
@@ -530,9 +366,8 @@ where
     fn expects_more(&mut self) -> bool {
         let conn = self.conn();
         let io = conn.io();
-        let is_clean = conn.ws.is_none()
-            && io.rx.is_empty()
-            && (io.reply == Reply::Done && io.body.is_done() || !io.head.has_begun());
+        let is_clean =
+            conn.ws.is_none() && io.rx.is_empty() && io.body.is_done() && !io.head.has_begun();
         conn.peer == Peer::Sending && !is_clean
     }
 
@@ -584,6 +419,8 @@ where
             }
             Ok(len) => {
                 exchange.note_read(len);
+                self.session.timers.stop(Timer::Ping);
+                self.session.timers.stop(Timer::Pong);
                 self.worker.observer.notice(Notice::OnData(self.session.id, len));
                 Arrived::Some
             }
@@ -596,106 +433,12 @@ where
         }
     }
 
-    /// Lets timers go off that are due, then moves the session on.
-    pub(super) fn run_timers(&mut self) -> Fate {
-        while let Some(timer) = self.session.timers.pop_due(self.now) {
-            if self.on_timer(timer) == Step::Closed {
-                self.end_task();
-                return Fate::Closed;
-            }
-        }
-        self.run()
-    }
-
-    fn on_timer(&mut self, timer: Timer) -> Step {
-        let id = self.session.id;
-        if timer != Timer::Task {
-            log::debug!("session {id}: {timer:?} timer");
-        }
-        match timer {
-            Timer::Handshake => self.open_failed(&NetError::TimedOut),
-            Timer::Head => {
-                self.conn().keep_alive = false;
-                self.conn().io_mut().begin();
-                self.answer(Status::REQUEST_TIMEOUT, "");
-                self.begin_closing()
-            }
-            Timer::Recv => match self.session.phase {
-                Phase::Handling { .. } => self.resume(Wake::TimedOut),
-                _ => self.begin_closing(),
-            },
-            Timer::Send => {
-                self.conn().peer = Peer::Gone;
-                self.resume(Wake::TimedOut);
-                Step::Closed
-            }
-            Timer::Task => self.resume(Wake::Ready),
-            Timer::Ping => {
-                self.lend();
-                send_ping(self.conn());
-                let keep_alive = self.worker.shared.hooks.ws_keep_alive;
-                if let Some(keep_alive) = keep_alive {
-                    self.session.timers.set(Timer::Pong, self.now + keep_alive.close_after);
-                }
-                Step::Again
-            }
-            Timer::Idle | Timer::Pong | Timer::Linger => Step::Closed,
-        }
-    }
-
-    /// The session waits: sets its timers, gives back what it does not need, takes its LRU place.
-    fn rest(&mut self) {
-        let shared = self.worker.shared.clone();
-        let session = &mut *self.session;
-        let conn = session.conn.as_mut().expect("a resting session has its connection");
-        let is_idle = conn.exchange.as_ref().is_none_or(|exchange| exchange.is_idle());
-        let rank = match session.phase {
-            Phase::Opening => Some(Rank::Http),
-            Phase::Head if is_idle => {
-                session.timers.stop(Timer::Head);
-                session.timers.start(Timer::Idle, self.now + shared.config.idle_timeout);
-                Some(Rank::Http)
-            }
-            Phase::Head => {
-                session.timers.stop(Timer::Idle);
-                session.timers.start(Timer::Head, self.now + shared.config.head_timeout);
-                Some(Rank::Http)
-            }
-            Phase::WebSocket => {
-                if let Some(keep_alive) = shared.hooks.ws_keep_alive
-                    && !session.timers.is_running(Timer::Pong)
-                {
-                    session.timers.start(Timer::Ping, self.now + keep_alive.ping_every);
-                }
-                Some(Rank::WebSocket)
-            }
-            Phase::Closing { shut: true } => Some(Rank::Closing),
-            _ => None,
-        };
-        if is_idle && !matches!(session.phase, Phase::Handling { .. } | Phase::Queued { .. }) {
-            self.worker.reclaim(conn);
-        }
-        self.worker.set_rank(session, rank);
-        self.worker.deadlines.at_most(session.id.slot(), session.timers.next());
-    }
-
     /// The server stops: ends what is idle, lets the rest finish.
     pub(super) fn wind_down(&mut self) -> Fate {
-        match self.session.phase {
-            Phase::Opening => return Fate::Closed,
-            Phase::Head => {
-                let conn = self.conn();
-                if conn.exchange.as_ref().is_none_or(|exchange| exchange.is_idle()) {
-                    return Fate::Closed;
-                }
-            }
-            Phase::WebSocket => {
-                self.lend();
-                send_close(self.conn(), CloseCode::GOING_AWAY, "");
-                self.begin_closing();
-            }
-            _ => self.conn().keep_alive = false,
+        if let Phase::Opening = self.session.phase {
+            return Fate::Closed;
         }
+        self.conn().keep_alive = false;
         self.run()
     }
 
@@ -718,14 +461,6 @@ where
         }
         self.flush();
         Fate::Closed
-    }
-
-    /// Tells a handler that is under way to end. It can't wait any more, so it does.
-    fn end_task(&mut self) {
-        while let Phase::Handling { .. } = self.session.phase {
-            self.conn().set_closing();
-            self.resume(Wake::Closing);
-        }
     }
 
     /// Writes a response of the server's own.

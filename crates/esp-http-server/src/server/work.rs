@@ -89,6 +89,11 @@ impl Mailbox {
         }
     }
 
+    /// Whether something may be queued.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
+    }
+
     pub(crate) fn session_opened(&self, id: SessionId) {
         self.sessions.with(|sessions| sessions.insert(id, SessionKind::Http));
     }

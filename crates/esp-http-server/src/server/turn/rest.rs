@@ -1,0 +1,134 @@
+//! What happens to a session without its peer's doing: timers go off, and a session that waits gives
+//! back what it does not need.
+
+use core::time::Duration;
+
+use super::super::Stacks;
+use super::super::conn::{Peer, TX_HIGH};
+use super::super::session::{Phase, Rank, Session, Timer};
+use super::{Fate, Step, Turn};
+use crate::handler::Wake;
+use crate::handler::ws::send_ping;
+use crate::net::{Net, NetError};
+use crate::proto::status::Status;
+
+/// The shortest time there is.
+const TICK: Duration = Duration::from_micros(1);
+
+impl<S: Stacks, N: Net> Turn<'_, S, N>
+where
+    S::Stack: 'static,
+{
+    /// Lets timers go off that are due, then moves the session on.
+    pub(in crate::server) fn run_timers(&mut self) -> Fate {
+        // Each timer once: one that is set anew for this very moment waits for the next turn, or a
+        // handler that sleeps for no time at all would never let go of the worker.
+        for timer in Timer::ALL {
+            if self.session.timers.take_due(timer, self.now) && self.on_timer(timer) == Step::Closed
+            {
+                self.end_task();
+                return Fate::Closed;
+            }
+        }
+        self.run()
+    }
+
+    fn on_timer(&mut self, timer: Timer) -> Step {
+        let id = self.session.id;
+        if timer != Timer::Task {
+            log::debug!("session {id}: {timer:?} timer");
+        }
+        match timer {
+            Timer::Handshake => self.open_failed(&NetError::TimedOut),
+            Timer::Head => {
+                self.conn().keep_alive = false;
+                self.conn().io_mut().begin();
+                self.answer(Status::REQUEST_TIMEOUT, "");
+                self.begin_closing()
+            }
+            Timer::Recv => match self.session.phase {
+                Phase::Handling { .. } => self.resume(Wake::TimedOut),
+                _ => self.begin_closing(),
+            },
+            Timer::Send => {
+                self.conn().peer = Peer::Gone;
+                self.resume(Wake::TimedOut);
+                Step::Closed
+            }
+            Timer::Task => self.resume(Wake::Ready),
+            // A handler is at work on what the peer has sent.
+            Timer::Ping | Timer::Pong if !matches!(self.session.phase, Phase::WebSocket) => {
+                Step::Again
+            }
+            Timer::Ping => {
+                self.lend();
+                send_ping(self.conn());
+                let keep_alive = self.worker.shared.hooks.ws_keep_alive;
+                if let Some(keep_alive) = keep_alive {
+                    self.session.timers.set(Timer::Pong, self.now + keep_alive.close_after);
+                }
+                Step::Again
+            }
+            Timer::Idle | Timer::Pong | Timer::Linger => Step::Closed,
+        }
+    }
+
+    /// The session waits: sets its timers, gives back what it does not need, takes its LRU place.
+    pub(super) fn rest(&mut self) {
+        let rank = match self.session.phase {
+            Phase::Opening => Some(Rank::Http),
+            Phase::Head => self.rest_in_head(),
+            Phase::WebSocket => {
+                self.start_ping_timer();
+                Some(Rank::WebSocket)
+            }
+            Phase::Closing { shut: true } => Some(Rank::Closing),
+            _ => None,
+        };
+        let session = &mut *self.session;
+        if let Phase::Head | Phase::WebSocket | Phase::Closing { shut: true } = session.phase
+            && let Some(conn) = &mut session.conn
+            && conn.exchange.as_ref().is_some_and(|exchange| exchange.is_idle())
+        {
+            self.worker.reclaim(conn);
+        }
+        self.worker.set_rank(session, rank);
+        // What is due now comes up in the next turn, not again in this one.
+        let next = session.timers.next().max(self.now + TICK);
+        self.worker.deadlines.at_most(session.id.slot(), next);
+    }
+
+    /// Between requests or in the middle of a head: which of the two, and whether the session may
+    /// be closed for a new one.
+    fn rest_in_head(&mut self) -> Option<Rank> {
+        let config = &self.worker.shared.config;
+        let (idle_timeout, head_timeout) = (config.idle_timeout, config.head_timeout);
+        let is_sending = self.net.unsent(self.id()) > 0;
+        let Session { conn, timers, again, .. } = &mut *self.session;
+        let exchange = conn.as_ref().and_then(|conn| conn.exchange.as_ref());
+        let waiting = exchange.map_or(0, |exchange| exchange.tx.len());
+        // While too much waits to be sent, nothing is read: that is not the peer's delay.
+        let in_head = exchange.is_some_and(|exchange| exchange.head.has_begun());
+        if in_head && waiting < TX_HIGH {
+            timers.stop(Timer::Idle);
+            timers.start(Timer::Head, self.now + head_timeout);
+        } else {
+            timers.stop(Timer::Head);
+            match waiting {
+                0 => timers.start(Timer::Idle, self.now + idle_timeout),
+                _ => timers.stop(Timer::Idle),
+            }
+        }
+        let is_served = *again || waiting > 0 || is_sending;
+        (!is_served).then_some(Rank::Http)
+    }
+
+    fn start_ping_timer(&mut self) {
+        let timers = &mut self.session.timers;
+        if let Some(keep_alive) = self.worker.shared.hooks.ws_keep_alive
+            && !timers.is_running(Timer::Pong)
+        {
+            timers.start(Timer::Ping, self.now + keep_alive.ping_every);
+        }
+    }
+}
