@@ -32,7 +32,7 @@ mod lru;
 mod router;
 mod session;
 mod shared;
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests;
 mod turn;
 mod work;

@@ -1,1 +1,18 @@
+//! The engine as its clients see it, in one thread, without sockets and without sleeping: `support`
+//! has the network, the clients and the clock.
 
+mod bodies;
+mod errors;
+mod eviction;
+mod handlers;
+mod net_contract;
+mod refused;
+mod requests;
+mod responses;
+mod serial;
+mod sessions;
+mod stop;
+mod support;
+mod timers;
+mod ws;
+mod ws_push;

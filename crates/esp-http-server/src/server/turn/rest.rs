@@ -103,10 +103,11 @@ where
     fn rest_in_head(&mut self) -> Option<Rank> {
         let config = &self.worker.shared.config;
         let (idle_timeout, head_timeout) = (config.idle_timeout, config.head_timeout);
-        let is_sending = self.net.unsent(self.id()) > 0;
+        let unsent = self.net.unsent(self.id());
         let Session { conn, timers, again, .. } = &mut *self.session;
         let exchange = conn.as_ref().and_then(|conn| conn.exchange.as_ref());
         let waiting = exchange.map_or(0, |exchange| exchange.tx.len());
+        let is_sending = waiting + unsent > 0;
         // While too much waits to be sent, nothing is read: that is not the peer's delay.
         let in_head = exchange.is_some_and(|exchange| exchange.head.has_begun());
         if in_head && waiting < TX_HIGH {
@@ -114,13 +115,12 @@ where
             timers.start(Timer::Head, self.now + head_timeout);
         } else {
             timers.stop(Timer::Head);
-            match waiting {
-                0 => timers.start(Timer::Idle, self.now + idle_timeout),
-                _ => timers.stop(Timer::Idle),
+            match is_sending {
+                true => timers.stop(Timer::Idle),
+                false => timers.start(Timer::Idle, self.now + idle_timeout),
             }
         }
-        let is_served = *again || waiting > 0 || is_sending;
-        (!is_served).then_some(Rank::Http)
+        (!*again && !is_sending).then_some(Rank::Http)
     }
 
     fn start_ping_timer(&mut self) {

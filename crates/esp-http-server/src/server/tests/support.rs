@@ -1,0 +1,631 @@
+//! An engine, its clients and the network between them. Time passes only when a test says so.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use corosensei::stack::DefaultStack;
+
+use crate::net::{Net, NetError, NetId, RxBuf, TxBuf};
+use crate::server::{
+    HttpConfig, Notice, Observer, Server, ServerBuilder, ServerHandle, SessionId, Transport,
+};
+use crate::time::Instant;
+use crate::{Request, Result, Stacks};
+
+pub(super) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(super) const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// What [`Response::send`](crate::Response::send) makes of `body`.
+pub(super) fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+pub(super) fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+pub(super) fn post(path: &str, body: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Answers with the request's path.
+pub(super) fn path(request: &mut Request) -> Result {
+    let path = request.path().to_owned();
+    request.respond().send(path)
+}
+
+/// Reads the whole body and answers with it.
+pub(super) fn echo(request: &mut Request) -> Result {
+    let body = request.recv_all(1 << 20)?;
+    request.respond().send(body)
+}
+
+/// What handlers have noted, in order.
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub(super) fn note(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
+    }
+
+    /// What was noted since the last time.
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// An engine with one worker. It runs whenever a client has done something.
+#[derive(Clone)]
+pub(super) struct Engine(Rc<RefCell<Inner>>);
+
+struct Inner {
+    server: Server<CountedStacks>,
+    net: MemoryNet,
+    now: Instant,
+    deadline: Option<Instant>,
+}
+
+type Builder = ServerBuilder<Recorded>;
+
+impl Engine {
+    pub(super) fn new(config: HttpConfig, routes: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::with_stacks(config, usize::MAX, routes).0
+    }
+
+    /// With so many stacks at most; says how many are in use.
+    pub(super) fn with_stacks(
+        config: HttpConfig,
+        most: usize,
+        routes: impl FnOnce(Builder) -> Builder,
+    ) -> (Self, Arc<AtomicUsize>) {
+        let (engine, used, _) = Self::build(config, most, routes);
+        (engine, used)
+    }
+
+    /// With what its observer is told.
+    pub(super) fn recorded(
+        config: HttpConfig,
+        routes: impl FnOnce(Builder) -> Builder,
+    ) -> (Self, Log) {
+        let (engine, _, notices) = Self::build(config, usize::MAX, routes);
+        (engine, notices)
+    }
+
+    fn build(
+        config: HttpConfig,
+        most: usize,
+        routes: impl FnOnce(Builder) -> Builder,
+    ) -> (Self, Arc<AtomicUsize>, Log) {
+        let notices = Log::default();
+        let used = Arc::new(AtomicUsize::new(0));
+        let builder = ServerBuilder::new(Recorded { config, notices: notices.clone() });
+        let stacks = CountedStacks { idle: Vec::new(), used: used.clone(), most };
+        let (server, _) = routes(builder).engine(stacks).unwrap();
+        let inner = Inner {
+            server,
+            net: MemoryNet { listening: true, ..MemoryNet::default() },
+            now: Instant::from_millis(1000),
+            deadline: None,
+        };
+        (Self(Rc::new(RefCell::new(inner))), used, notices)
+    }
+
+    /// A new client; its connection is in the backlog, or accepted.
+    pub(super) fn connect(&self) -> Client {
+        self.connect_as(Peer::default())
+    }
+
+    pub(super) fn connect_as(&self, peer: Peer) -> Client {
+        let client = self.0.borrow_mut().net.connect(peer);
+        self.run();
+        Client { engine: self.clone(), number: client }
+    }
+
+    /// A client that the engine has not looked at yet.
+    pub(super) fn connect_quietly(&self) -> Client {
+        let number = self.0.borrow_mut().net.connect(Peer::default());
+        Client { engine: self.clone(), number }
+    }
+
+    /// Reports all connections as ready, and some numbers that are none.
+    pub(super) fn report_everything(&self) {
+        self.0.borrow_mut().net.ready.extend((0..100).map(NetId));
+        self.run();
+    }
+
+    /// Lets the engine do what there is to do now.
+    pub(super) fn run(&self) {
+        let Inner { server, net, now, deadline } = &mut *self.0.borrow_mut();
+        for _ in 0..10_000 {
+            let ready = std::mem::take(&mut net.ready);
+            *deadline = server.poll(*now, net, &ready);
+            if net.ready.is_empty() && deadline.is_none_or(|at| at > *now) {
+                return;
+            }
+        }
+        panic!("the engine asks for turns without end");
+    }
+
+    /// One call of `poll`.
+    pub(super) fn poll_once(&self) {
+        let Inner { server, net, now, deadline } = &mut *self.0.borrow_mut();
+        let ready = std::mem::take(&mut net.ready);
+        *deadline = server.poll(*now, net, &ready);
+    }
+
+    /// Lets time pass; the engine runs whenever it has asked for it.
+    pub(super) fn advance(&self, time: Duration) {
+        let end = self.0.borrow().now + time;
+        loop {
+            let deadline = self.0.borrow().deadline.filter(|&at| at <= end);
+            self.0.borrow_mut().now = deadline.unwrap_or(end);
+            if deadline.is_none() {
+                return;
+            }
+            self.run();
+        }
+    }
+
+    /// How long the engine would wait; `None` is for ever.
+    pub(super) fn waits(&self) -> Option<Duration> {
+        let inner = self.0.borrow();
+        inner.deadline.map(|at| at - inner.now)
+    }
+
+    pub(super) fn handle(&self) -> ServerHandle {
+        self.0.borrow().server.handle()
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.borrow().server.is_stopped()
+    }
+
+    pub(super) fn is_listening(&self) -> bool {
+        self.0.borrow().net.listening
+    }
+
+    /// Connections that wait to be accepted.
+    pub(super) fn backlog(&self) -> usize {
+        self.0.borrow().net.backlog.len()
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.0.borrow().server.worker.open
+    }
+
+    /// Sessions that hold buffers.
+    pub(super) fn lent(&self) -> usize {
+        let inner = self.0.borrow();
+        let sessions = inner.server.slots.iter().filter_map(|slot| slot.session.as_ref());
+        let conns = sessions.filter_map(|session| session.conn.as_ref());
+        conns.filter(|conn| conn.exchange.is_some()).count()
+    }
+}
+
+/// The other end of one connection.
+pub(super) struct Client {
+    engine: Engine,
+    number: usize,
+}
+
+impl Client {
+    /// Sends bytes and lets the engine run.
+    pub(super) fn send(&self, bytes: impl AsRef<[u8]>) {
+        self.put(bytes);
+        self.engine.run();
+    }
+
+    /// Sends bytes that the engine will see when it runs next.
+    pub(super) fn put(&self, bytes: impl AsRef<[u8]>) {
+        self.pipe_mut().to_server.extend(bytes.as_ref());
+        self.report();
+    }
+
+    /// Has nothing more to send.
+    pub(super) fn finish(&self) {
+        self.put_end();
+        self.engine.run();
+    }
+
+    /// As [`finish`](Self::finish), but the engine does not run yet.
+    pub(super) fn put_end(&self) {
+        self.pipe_mut().finished = true;
+        self.report();
+    }
+
+    /// Takes nothing more.
+    pub(super) fn fill(&self) {
+        self.pipe_mut().peer.window = 0;
+    }
+
+    /// Breaks the connection.
+    pub(super) fn reset(&self) {
+        self.pipe_mut().reset = true;
+        self.report();
+        self.engine.run();
+    }
+
+    /// Makes room for `len` more bytes.
+    pub(super) fn take(&self, len: usize) {
+        self.add_to_window(len);
+        self.report();
+        self.engine.run();
+    }
+
+    fn add_to_window(&self, len: usize) {
+        let window = &mut self.pipe_mut().peer.window;
+        *window = window.saturating_add(len);
+    }
+
+    /// Does the last step of the handshake.
+    pub(super) fn shake_hands(&self, outcome: Handshake) {
+        self.pipe_mut().peer.handshake = outcome;
+        self.report();
+        self.engine.run();
+    }
+
+    /// What has come since the last time.
+    pub(super) fn received(&self) -> Vec<u8> {
+        std::mem::take(&mut self.pipe_mut().to_client)
+    }
+
+    /// As text.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.received()).unwrap()
+    }
+
+    /// Exactly this has come since the last time.
+    #[track_caller]
+    pub(super) fn expect(&self, text: impl AsRef<str>) {
+        assert_eq!(self.text(), text.as_ref());
+    }
+
+    #[track_caller]
+    pub(super) fn expect_nothing(&self) {
+        self.expect("");
+    }
+
+    /// A response with this status, which says that it is the last one; gives its body.
+    #[track_caller]
+    pub(super) fn expect_last(&self, status: &str) -> String {
+        let text = self.text();
+        assert!(text.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{text:?}");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("\r\nConnection: close"), "{text:?}");
+        assert!(head.contains(&format!("\r\nContent-Length: {}", body.len())), "{text:?}");
+        body.to_owned()
+    }
+
+    #[track_caller]
+    pub(super) fn expect_open(&self) {
+        assert!(!self.is_closed() && !self.pipe().shut, "{:?}", self.pipe().peer);
+    }
+
+    #[track_caller]
+    pub(super) fn expect_closed(&self) {
+        assert!(self.is_closed());
+    }
+
+    /// The server has said that it will send no more, and gives the client a moment.
+    #[track_caller]
+    pub(super) fn expect_lingering(&self) {
+        assert!(self.pipe().shut && !self.is_closed());
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.pipe().closed
+    }
+
+    /// The length of every `send` that took something.
+    pub(super) fn sends(&self) -> Vec<usize> {
+        self.pipe().sends.clone()
+    }
+
+    /// The session, as others can name it.
+    pub(super) fn session(&self) -> SessionId {
+        let inner = self.engine.0.borrow();
+        let slot = inner.net.ids.iter().position(|id| *id == Some(self.number)).unwrap();
+        inner.server.slots[slot].session.as_ref().unwrap().id
+    }
+
+    /// Bytes that the engine has not read.
+    pub(super) fn unread(&self) -> usize {
+        self.pipe().to_server.len()
+    }
+
+    fn report(&self) {
+        self.engine.0.borrow_mut().net.report(self.number);
+    }
+
+    fn pipe(&self) -> Ref<'_, Pipe> {
+        Ref::map(self.engine.0.borrow(), |inner| &inner.net.pipes[self.number])
+    }
+
+    fn pipe_mut(&self) -> RefMut<'_, Pipe> {
+        RefMut::map(self.engine.0.borrow_mut(), |inner| &mut inner.net.pipes[self.number])
+    }
+}
+
+/// How a client behaves.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// Bytes that it still takes.
+    pub(super) window: usize,
+    /// Bytes that one `send` takes at most.
+    pub(super) send_len: usize,
+    /// Bytes that one `recv` gives at most.
+    pub(super) recv_len: usize,
+    pub(super) handshake: Handshake,
+    /// Whether there is a layer, as TLS, that takes whatever it is given and keeps it inside.
+    pub(super) layered: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handshake {
+    Done,
+    UnderWay,
+    Failed,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self {
+            window: usize::MAX,
+            send_len: usize::MAX,
+            recv_len: usize::MAX,
+            handshake: Handshake::Done,
+            layered: false,
+        }
+    }
+}
+
+/// Connections in memory, with readiness as edge-triggered as the contract of [`Net`] allows: one
+/// report, and no other before the engine was told `WouldBlock`.
+#[derive(Default)]
+pub(super) struct MemoryNet {
+    /// All there ever were.
+    pipes: Vec<Pipe>,
+    /// The pipe behind each [`NetId`].
+    ids: Vec<Option<usize>>,
+    backlog: VecDeque<usize>,
+    ready: Vec<NetId>,
+    listening: bool,
+}
+
+struct Pipe {
+    peer: Peer,
+    to_server: VecDeque<u8>,
+    to_client: Vec<u8>,
+    /// Taken by the layer, and not yet by the client.
+    inside: VecDeque<u8>,
+    sends: Vec<usize>,
+    finished: bool,
+    reset: bool,
+    armed: bool,
+    shut: bool,
+    closed: bool,
+}
+
+impl Pipe {
+    fn blocked<T>(&mut self) -> Result<T, NetError> {
+        self.armed = true;
+        Err(NetError::WouldBlock)
+    }
+
+    fn move_on(&mut self) -> usize {
+        let len = self.inside.len().min(self.peer.window).min(self.peer.send_len);
+        self.to_client.extend(self.inside.drain(..len));
+        self.peer.window -= len;
+        len
+    }
+}
+
+impl MemoryNet {
+    fn connect(&mut self, peer: Peer) -> usize {
+        self.pipes.push(Pipe {
+            peer,
+            to_server: VecDeque::new(),
+            to_client: Vec::new(),
+            inside: VecDeque::new(),
+            sends: Vec::new(),
+            finished: false,
+            reset: false,
+            armed: false,
+            shut: false,
+            closed: false,
+        });
+        self.backlog.push_back(self.pipes.len() - 1);
+        self.pipes.len() - 1
+    }
+
+    fn report(&mut self, number: usize) {
+        let id = self.ids.iter().position(|id| *id == Some(number));
+        if let Some(id) = id
+            && std::mem::take(&mut self.pipes[number].armed)
+        {
+            self.ready.push(NetId(id as u32));
+        }
+    }
+
+    fn pipe(&mut self, id: NetId) -> &mut Pipe {
+        let number = self.ids[id.index()].expect("an open connection");
+        &mut self.pipes[number]
+    }
+}
+
+impl Net for MemoryNet {
+    fn accept(&mut self) -> Option<NetId> {
+        assert!(self.listening || self.backlog.is_empty());
+        let number = self.backlog.pop_front()?;
+        let free = self.ids.iter().position(Option::is_none);
+        let id = free.unwrap_or_else(|| {
+            self.ids.push(None);
+            self.ids.len() - 1
+        });
+        self.ids[id] = Some(number);
+        Some(NetId(id as u32))
+    }
+
+    fn open(&mut self, id: NetId) -> Result<(), NetError> {
+        let pipe = self.pipe(id);
+        match pipe.peer.handshake {
+            _ if pipe.reset || pipe.finished => Err(NetError::Closed),
+            Handshake::Done => Ok(()),
+            Handshake::UnderWay => pipe.blocked(),
+            Handshake::Failed => Err(NetError::Failed("no cipher suite in common".into())),
+        }
+    }
+
+    fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError> {
+        let pipe = self.pipe(id);
+        if pipe.reset {
+            return Err(NetError::Closed);
+        }
+        let storage = rx.storage();
+        let room = storage.capacity() - storage.len();
+        assert!(room > 0, "the engine makes sure of some room");
+        let len = room.min(pipe.peer.recv_len).min(pipe.to_server.len());
+        if len == 0 && !pipe.finished {
+            return pipe.blocked();
+        }
+        storage.extend(pipe.to_server.drain(..len));
+        Ok(len)
+    }
+
+    fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError> {
+        let pipe = self.pipe(id);
+        assert!(!pipe.shut || tx.is_empty(), "bytes behind the end");
+        if pipe.reset {
+            return Err(NetError::Closed);
+        }
+        if pipe.peer.layered {
+            let len = tx.len();
+            pipe.inside.extend(tx.as_slice());
+            tx.advance(len);
+            return match pipe.move_on() {
+                0 if len == 0 => pipe.blocked(),
+                _ => Ok(len),
+            };
+        }
+        let len = tx.len().min(pipe.peer.window).min(pipe.peer.send_len);
+        if len == 0 {
+            return pipe.blocked();
+        }
+        pipe.to_client.extend_from_slice(&tx.as_slice()[..len]);
+        pipe.peer.window -= len;
+        pipe.sends.push(len);
+        tx.advance(len);
+        Ok(len)
+    }
+
+    fn pending(&self, id: NetId) -> usize {
+        self.ids[id.index()].map_or(0, |number| self.pipes[number].to_server.len())
+    }
+
+    fn unsent(&self, id: NetId) -> usize {
+        self.ids[id.index()].map_or(0, |number| self.pipes[number].inside.len())
+    }
+
+    fn shutdown(&mut self, id: NetId) {
+        let pipe = self.pipe(id);
+        assert!(!pipe.shut, "the end is said once");
+        pipe.shut = true;
+    }
+
+    fn close(&mut self, id: NetId) {
+        let pipe = self.pipe(id);
+        assert!(!pipe.closed);
+        pipe.closed = true;
+        self.ids[id.index()] = None;
+    }
+
+    fn stop_listening(&mut self) {
+        self.listening = false;
+        self.backlog.clear();
+    }
+
+    fn wait(&mut self, _: Option<Instant>, ready: &mut Vec<NetId>) {
+        ready.append(&mut self.ready);
+    }
+}
+
+/// Stacks that are counted, and of which there may be few.
+pub(super) struct CountedStacks {
+    idle: Vec<DefaultStack>,
+    used: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl Stacks for CountedStacks {
+    type Stack = DefaultStack;
+
+    fn take(&mut self) -> Option<DefaultStack> {
+        if self.used.load(Ordering::Relaxed) == self.most {
+            return None;
+        }
+        self.used.fetch_add(1, Ordering::Relaxed);
+        Some(self.idle.pop().unwrap_or_else(|| DefaultStack::new(256 * 1024).unwrap()))
+    }
+
+    fn give(&mut self, stack: DefaultStack) {
+        self.used.fetch_sub(1, Ordering::Relaxed);
+        self.idle.push(stack);
+    }
+}
+
+/// Plain HTTP, with every notice written down.
+pub(super) struct Recorded {
+    config: HttpConfig,
+    notices: Log,
+}
+
+impl Transport for Recorded {
+    type Net<N: Net> = N;
+
+    fn http(&self) -> &HttpConfig {
+        &self.config
+    }
+
+    fn port(&self) -> u16 {
+        self.config.server_port
+    }
+
+    fn layer<N: Net>(&self, inner: N) -> N {
+        inner
+    }
+
+    fn observer(&self) -> Box<dyn Observer + Send> {
+        Box::new(Recorder(self.notices.clone()))
+    }
+}
+
+struct Recorder(Log);
+
+impl Observer for Recorder {
+    fn notice(&mut self, notice: Notice<'_>) {
+        self.0.note(match notice {
+            Notice::OpenFailed { session, error, .. } => format!("OpenFailed({session}, {error})"),
+            Notice::Connected(id) => format!("Connected({id})"),
+            Notice::Disconnected(id) => format!("Disconnected({id})"),
+            Notice::OnHeader(_) => "OnHeader".into(),
+            Notice::HeadersSent(_) => "HeadersSent".into(),
+            Notice::OnData(_, len) => format!("OnData({len})"),
+            Notice::SentData(_, len) => format!("SentData({len})"),
+            Notice::Error(_, status) => format!("Error({})", status.code()),
+            other => format!("{other:?}"),
+        });
+    }
+}
