@@ -126,6 +126,8 @@ impl<'r, 't> Response<'r, 't> {
     fn begin(self, framing: Framing) -> Result<(&'r mut Link<'t>, bool)> {
         let Self { request, status, content_type, error } = self;
         let link = request.link_mut();
+        let keeps_alive = !leaves_too_much(link.conn());
+        link.conn_mut().keep_alive &= keeps_alive;
         let has_body = begin(link, status, content_type, error, framing)?;
         Ok((link, has_body))
     }
@@ -239,7 +241,7 @@ fn begin(
 }
 
 fn write_head(conn: &mut Conn, status: Status, content_type: &str, framing: Framing) -> bool {
-    conn.keep_alive &= framing != Framing::Close && !leaves_too_much(conn);
+    conn.keep_alive &= framing != Framing::Close && !awaits_continue(conn);
     let keep_alive = conn.keep_alive;
     let io = conn.io_mut();
     let version = io.head.version();
@@ -275,6 +277,7 @@ fn write_head(conn: &mut Conn, status: Status, content_type: &str, framing: Fram
 
 /// Writes a whole response without a handler: errors, mostly.
 pub(crate) fn write_simple(conn: &mut Conn, status: Status, text: &str) {
+    conn.keep_alive &= !leaves_too_much(conn);
     let has_body =
         write_head(conn, status, "text/plain; charset=utf-8", Framing::Length(text.len() as u64));
     let io = conn.io_mut();
@@ -284,17 +287,18 @@ pub(crate) fn write_simple(conn: &mut Conn, status: Status, text: &str) {
     io.reply = Reply::Done;
 }
 
-/// Whether more of the body is unread than the server would drop to keep the session open.
+/// Whether the client waits for `100 Continue`, which can't be sent behind a response: it may send
+/// its body or not, and there is no telling where its next request would begin.
+fn awaits_continue(conn: &Conn) -> bool {
+    conn.io().continue_due && !conn.io().body.is_done()
+}
+
+/// Whether more of the body is unread than the server would drop to keep the session open. Asked
+/// only for whole responses: who answers in pieces may still read.
 fn leaves_too_much(conn: &Conn) -> bool {
     let io = conn.io();
-    if io.body.is_done() {
-        return false;
-    }
-    // A client that waits for `100 Continue` may send its body or not: there is no telling where
-    // its next request would begin.
-    io.continue_due
-        || matches!(io.head.body_len(), BodyLen::Length(_))
-            && io.body.remaining_hint() > conn.shared.config.purge_len as u64
+    matches!(io.head.body_len(), BodyLen::Length(_))
+        && io.body.remaining_hint() > conn.shared.config.purge_len as u64
 }
 
 fn is_framing(name: &str) -> bool {

@@ -196,6 +196,27 @@ fn more_than_purge_len_of_unread_body_ends_the_connection() {
 }
 
 #[test]
+fn a_handler_may_answer_in_pieces_before_it_has_read_a_large_body() {
+    let engine = Engine::new(HttpConfig { purge_len: 1000, ..HttpConfig::default() }, |server| {
+        server.get("/next", path).post("/*", |request: &mut Request| -> Result {
+            let reads = request.path() == "/reads";
+            let mut body = request.respond().sized(2)?;
+            body.send("ab")?;
+            if reads {
+                body.request().recv_all(5000)?;
+            }
+            body.finish()
+        })
+    });
+    let client = engine.connect();
+    client.send([post("/reads", &"x".repeat(5000)), get("/next")].concat());
+    client.expect([ok("ab"), ok("/next")].concat());
+    client.send([post("/leaves", &"x".repeat(5000)), get("/next")].concat());
+    client.expect(ok("ab"));
+    client.expect_lingering();
+}
+
+#[test]
 fn a_body_that_breaks_off_or_breaks_the_rules_is_400() {
     let client = engine().connect();
     client.send(announced("/threes", 10));

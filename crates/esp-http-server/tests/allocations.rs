@@ -1,0 +1,148 @@
+//! A small request on a connection that stays open costs the engine no heap allocation.
+//!
+//! Alone in its file, because it counts what the whole program allocates.
+
+#![cfg(all(feature = "std", target_os = "linux"))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use esp_http_server::front::StackPool;
+use esp_http_server::{
+    HttpConfig, Instant, Net, NetError, NetId, Request, Result, RxBuf, ServerBuilder, TxBuf,
+};
+
+/// The system's allocator, which counts what it is asked for.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call is passed on to the system's allocator, with what it was called with.
+#[expect(unsafe_code, reason = "an allocator can't be had without")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and the block is the system's.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `realloc`, and the block is the system's.
+        unsafe { System.realloc(block, layout, new_size) }
+    }
+}
+
+const CLIENTS: usize = 4;
+
+/// Some connections that are there from the start, each with room for one request and one answer.
+struct FixedNet {
+    accepted: usize,
+    requests: [&'static [u8]; CLIENTS],
+    answers: [([u8; 512], usize); CLIENTS],
+}
+
+impl Net for FixedNet {
+    fn accept(&mut self) -> Option<NetId> {
+        let next = (self.accepted < CLIENTS).then_some(NetId(self.accepted as u32));
+        self.accepted += usize::from(next.is_some());
+        next
+    }
+
+    fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError> {
+        let request = &mut self.requests[id.index()];
+        if request.is_empty() {
+            return Err(NetError::WouldBlock);
+        }
+        let storage = rx.storage();
+        let (now, later) = request.split_at(request.len().min(storage.capacity() - storage.len()));
+        storage.extend_from_slice(now);
+        *request = later;
+        Ok(now.len())
+    }
+
+    fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError> {
+        let (answer, answer_len) = &mut self.answers[id.index()];
+        let len = tx.len();
+        answer[*answer_len..*answer_len + len].copy_from_slice(tx.as_slice());
+        *answer_len += len;
+        tx.advance(len);
+        Ok(len)
+    }
+
+    fn shutdown(&mut self, _: NetId) {}
+
+    fn close(&mut self, id: NetId) {
+        panic!("{id:?} was closed");
+    }
+
+    fn stop_listening(&mut self) {}
+
+    fn wait(&mut self, _: Option<Instant>, _: &mut Vec<NetId>) {}
+}
+
+fn page(request: &mut Request) -> Result {
+    request.respond().content_type("text/plain").header("X-Kind", "page").send("hello")
+}
+
+fn echo(request: &mut Request) -> Result {
+    let mut body = [0; 16];
+    let len = request.recv(&mut body)?;
+    request.respond().send(&body[..len])
+}
+
+fn chunks(request: &mut Request) -> Result {
+    let mut body = request.respond().chunked()?;
+    for _ in 0..5 {
+        body.send("piece")?;
+        body.flush()?;
+    }
+    body.finish()
+}
+
+const GET: &[u8] = b"GET /page?a=b HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: b\r\n\r\n";
+const POST: &[u8] = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+const CHUNKS: &[u8] = b"GET /chunks HTTP/1.1\r\nHost: a\r\n\r\n";
+const MISSING: &[u8] = b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn a_small_request_on_an_open_connection_allocates_nothing() {
+    let (mut server, _) = ServerBuilder::new(HttpConfig::default())
+        .get("/page", page)
+        .post("/echo", echo)
+        .get("/chunks", chunks)
+        .engine(StackPool::new(64 * 1024, CLIENTS))
+        .unwrap();
+    let mut net =
+        FixedNet { accepted: 0, requests: [&[]; CLIENTS], answers: [([0; 512], 0); CLIENTS] };
+    let ready: [NetId; CLIENTS] = core::array::from_fn(|index| NetId(index as u32));
+    let mut now = Instant::START;
+    let mut round = |count: usize| {
+        for _ in 0..count {
+            net.requests = [GET, POST, CHUNKS, MISSING];
+            net.answers.iter_mut().for_each(|(_, len)| *len = 0);
+            server.poll(now, &mut net, &ready);
+            // The pieces leave one by one.
+            for _ in 0..10 {
+                now = Instant::from_micros(now.as_micros() + 1000);
+                server.poll(now, &mut net, &[]);
+            }
+            for ((answer, len), end) in net.answers.iter().zip(["hello", "hello", "0\r\n\r\n", ""])
+            {
+                assert!(*len > 0 && answer[..*len].ends_with(end.as_bytes()));
+            }
+        }
+    };
+    round(10);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    round(1000);
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
+}
