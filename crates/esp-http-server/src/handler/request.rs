@@ -22,7 +22,9 @@ use crate::server::{Peer, Reply, ServerHandle, SessionId};
 /// - [`recv`](Self::recv) and its kin read the body and wait for the peer when they must;
 /// - [`respond`](Self::respond) begins the one response.
 ///
-/// Waiting looks like blocking, but it holds up nobody else.
+/// Waiting looks like blocking, but it holds up nobody else: other handlers run meanwhile, on the
+/// same thread. So don't hold a lock while you wait. A second handler that wants it would block the
+/// thread, and with it the first one, which alone could unlock.
 pub struct Request<'t> {
     link: Link<'t>,
 }

@@ -6,6 +6,7 @@ mod errors;
 mod eviction;
 mod handlers;
 mod net_contract;
+mod random;
 mod refused;
 mod requests;
 mod responses;

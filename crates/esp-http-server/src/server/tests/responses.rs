@@ -109,6 +109,28 @@ fn a_chunked_response_to_http_1_0_is_bare_and_ends_with_the_connection() {
 }
 
 #[test]
+fn the_answer_to_head_has_no_pieces() {
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server.get("/next", path).any("/*", |request: &mut Request| -> Result {
+            let mut body = match request.path() {
+                "/sized" => request.respond().sized(5)?,
+                _ => request.respond().chunked()?,
+            };
+            body.send("12345")?;
+            body.finish()
+        })
+    });
+    for (path, framing) in
+        [("/sized", "Content-Length: 5"), ("/chunked", "Transfer-Encoding: chunked")]
+    {
+        let client = engine.connect();
+        client.send([get(path).replace("GET", "HEAD"), get("/next")].concat());
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{framing}\r\n\r\n");
+        client.expect([head, ok("/next")].concat());
+    }
+}
+
+#[test]
 fn a_flushed_piece_arrives_before_the_next_one_is_made() {
     let engine = engine(|request| {
         let mut chunks = request.respond().chunked()?;

@@ -115,6 +115,18 @@ fn who_leaves_while_waiting_does_not_leave_its_turn_to_its_successor() {
 }
 
 #[test]
+fn for_a_client_that_has_gone_no_handler_starts() {
+    let (engine, log) = engine(HttpConfig::default());
+    let (blocker, gone) = (engine.connect(), engine.connect());
+    blocker.send(head("/blocker"));
+    gone.send(head("/gone"));
+    gone.reset();
+    gone.expect_closed();
+    blocker.send("b");
+    assert_eq!(log.take(), ["> /blocker", "< /blocker"]);
+}
+
+#[test]
 fn a_place_that_a_queued_handler_makes_free_is_given_to_the_next_in_the_backlog() {
     let config =
         HttpConfig { max_open_sockets: 2, lru_purge_enable: false, ..HttpConfig::default() };

@@ -140,6 +140,16 @@ impl Engine {
         Client { engine: self.clone(), number }
     }
 
+    /// How many clients there ever were.
+    pub(super) fn clients(&self) -> usize {
+        self.0.borrow().net.pipes.len()
+    }
+
+    /// One of them, by its number from 0.
+    pub(super) fn client(&self, number: usize) -> Client {
+        Client { engine: self.clone(), number }
+    }
+
     /// Reports all connections as ready, and some numbers that are none.
     pub(super) fn report_everything(&self) {
         self.0.borrow_mut().net.ready.extend((0..100).map(NetId));
@@ -447,8 +457,11 @@ impl MemoryNet {
             shut: false,
             closed: false,
         });
-        self.backlog.push_back(self.pipes.len() - 1);
-        self.pipes.len() - 1
+        let number = self.pipes.len() - 1;
+        if self.listening {
+            self.backlog.push_back(number);
+        }
+        number
     }
 
     fn report(&mut self, number: usize) {

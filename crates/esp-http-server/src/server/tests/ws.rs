@@ -319,6 +319,12 @@ fn a_handler_can_close_with_a_code_and_does_not_wait_for_ever_for_the_answer() {
     client.expect_nothing();
     engine.advance(secs(2));
     client.expect_closed();
+
+    let silent = engine.connect();
+    upgrade(&silent, "/bye");
+    silent.send(frame(TEXT, b"hello"));
+    engine.advance(secs(2));
+    silent.expect_closed();
 }
 
 #[test]
@@ -348,7 +354,7 @@ fn a_message_that_stops_coming_ends_the_session() {
     let (engine, client, _) = connected();
     client.send(frame(0x01, b"half"));
     engine.advance(secs(5));
-    assert!(frames(&client.received()).iter().all(|(first, _)| *first == CLOSE));
+    expect_close(&client, 1011);
     client.expect_lingering();
 }
 
@@ -408,4 +414,30 @@ fn a_client_is_not_taken_for_dead_while_its_handler_works() {
     client.send(frame(TEXT, b"two"));
     assert_eq!(frames(&client.received()), [(TEXT, b"one".to_vec()), (TEXT, b"two".to_vec())]);
     client.expect_open();
+}
+
+#[test]
+fn no_ping_waits_for_an_answer_while_a_handler_works_on_messages_that_came_before() {
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server
+            .ws("/ws", |ws: &mut WsRequest| -> Result {
+                if ws.message(99)?.payload() == b"slow" {
+                    // Nothing that takes time here; a message that comes late does.
+                    ws.message(99)?;
+                }
+                Ok(())
+            })
+            .ws_keep_alive(KeepAlive { ping_every: secs(1), close_after: secs(1) })
+    });
+    let client = engine.connect();
+    upgrade(&client, "/ws");
+    // More messages than fit into one turn, in one read.
+    let messages = [frame(TEXT, b"quick").repeat(100), frame(TEXT, b"slow")].concat();
+    client.send(messages);
+    engine.advance(secs(4));
+    client.expect_nothing();
+    client.expect_open();
+    client.send(frame(TEXT, b"late"));
+    engine.advance(secs(1));
+    expect_frame(&client, PING, "");
 }

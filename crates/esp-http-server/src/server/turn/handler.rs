@@ -52,11 +52,15 @@ where
         self.resume(Wake::Ready)
     }
 
-    /// Waits for its handler's turn; what is to be sent need not wait.
+    /// Waits for its handler's turn; what is to be sent need not wait, and for a peer that has gone
+    /// no handler need start.
     pub(super) fn queued(&mut self) -> Step {
-        match self.flush() {
-            Flushed::Lost => Step::Closed,
-            _ => Step::Rest,
+        if let Flushed::Lost = self.flush() {
+            return Step::Closed;
+        }
+        match self.hears_peer() {
+            true => Step::Rest,
+            false => Step::Closed,
         }
     }
 
@@ -91,17 +95,25 @@ where
             Wait::Writable if self.conn().io().tx.len() <= TX_LOW => self.resume(Wake::Ready),
             Wait::Writable => Step::Rest,
             Wait::For(_) => {
-                // Bytes of the next request may come meanwhile; news of the peer's end, too.
-                while self.conn().io().rx.len() < READ_AHEAD {
-                    match self.recv() {
-                        Arrived::Some => {}
-                        Arrived::Nothing | Arrived::Finished => break,
-                        Arrived::Lost => return self.resume(Wake::Closing),
-                    }
+                if self.hears_peer() {
+                    Step::Rest
+                } else {
+                    self.resume(Wake::Closing)
                 }
-                Step::Rest
             }
         }
+    }
+
+    /// Receives a little of what comes while nobody asks for it; `false` if the peer is lost.
+    fn hears_peer(&mut self) -> bool {
+        while self.conn().io().rx.len() < READ_AHEAD {
+            match self.recv() {
+                Arrived::Some => {}
+                Arrived::Nothing | Arrived::Finished => break,
+                Arrived::Lost => return false,
+            }
+        }
+        true
     }
 
     /// Lets the handler go on until it waits again or ends.
