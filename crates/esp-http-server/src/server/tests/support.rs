@@ -1,7 +1,6 @@
 //! An engine, its clients and the network between them. Time passes only when a test says so.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,12 +8,17 @@ use std::time::Duration;
 
 use corosensei::stack::DefaultStack;
 
-use crate::net::{Net, NetError, NetId, RxBuf, TxBuf};
+use crate::net::{Net, NetId};
 use crate::server::{
     HttpConfig, Notice, Observer, Server, ServerBuilder, ServerHandle, SessionId, Transport,
 };
 use crate::time::Instant;
 use crate::{Request, Result, Stacks};
+
+mod net;
+
+pub(super) use net::{Handshake, Peer};
+use net::{MemoryNet, Pipe};
 
 pub(super) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -366,212 +370,6 @@ impl Client {
 
     fn pipe_mut(&self) -> RefMut<'_, Pipe> {
         RefMut::map(self.engine.0.borrow_mut(), |inner| &mut inner.net.pipes[self.number])
-    }
-}
-
-/// How a client behaves.
-#[derive(Clone, Debug)]
-pub(super) struct Peer {
-    /// Bytes that it still takes.
-    pub(super) window: usize,
-    /// Bytes that one `send` takes at most.
-    pub(super) send_len: usize,
-    /// Bytes that one `recv` gives at most.
-    pub(super) recv_len: usize,
-    pub(super) handshake: Handshake,
-    /// Whether there is a layer, as TLS, that takes whatever it is given and keeps it inside.
-    pub(super) layered: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Handshake {
-    Done,
-    UnderWay,
-    Failed,
-}
-
-impl Default for Peer {
-    fn default() -> Self {
-        Self {
-            window: usize::MAX,
-            send_len: usize::MAX,
-            recv_len: usize::MAX,
-            handshake: Handshake::Done,
-            layered: false,
-        }
-    }
-}
-
-/// Connections in memory, with readiness as edge-triggered as the contract of [`Net`] allows: one
-/// report, and no other before the engine was told `WouldBlock`.
-#[derive(Default)]
-pub(super) struct MemoryNet {
-    /// All there ever were.
-    pipes: Vec<Pipe>,
-    /// The pipe behind each [`NetId`].
-    ids: Vec<Option<usize>>,
-    backlog: VecDeque<usize>,
-    ready: Vec<NetId>,
-    listening: bool,
-}
-
-struct Pipe {
-    peer: Peer,
-    to_server: VecDeque<u8>,
-    to_client: Vec<u8>,
-    /// Taken by the layer, and not yet by the client.
-    inside: VecDeque<u8>,
-    sends: Vec<usize>,
-    finished: bool,
-    reset: bool,
-    armed: bool,
-    shut: bool,
-    closed: bool,
-}
-
-impl Pipe {
-    fn blocked<T>(&mut self) -> Result<T, NetError> {
-        self.armed = true;
-        Err(NetError::WouldBlock)
-    }
-
-    fn move_on(&mut self) -> usize {
-        let len = self.inside.len().min(self.peer.window).min(self.peer.send_len);
-        self.to_client.extend(self.inside.drain(..len));
-        self.peer.window -= len;
-        len
-    }
-}
-
-impl MemoryNet {
-    fn connect(&mut self, peer: Peer) -> usize {
-        self.pipes.push(Pipe {
-            peer,
-            to_server: VecDeque::new(),
-            to_client: Vec::new(),
-            inside: VecDeque::new(),
-            sends: Vec::new(),
-            finished: false,
-            reset: false,
-            armed: false,
-            shut: false,
-            closed: false,
-        });
-        let number = self.pipes.len() - 1;
-        if self.listening {
-            self.backlog.push_back(number);
-        }
-        number
-    }
-
-    fn report(&mut self, number: usize) {
-        let id = self.ids.iter().position(|id| *id == Some(number));
-        if let Some(id) = id
-            && std::mem::take(&mut self.pipes[number].armed)
-        {
-            self.ready.push(NetId(id as u32));
-        }
-    }
-
-    fn pipe(&mut self, id: NetId) -> &mut Pipe {
-        let number = self.ids[id.index()].expect("an open connection");
-        &mut self.pipes[number]
-    }
-}
-
-impl Net for MemoryNet {
-    fn accept(&mut self) -> Option<NetId> {
-        assert!(self.listening || self.backlog.is_empty());
-        let number = self.backlog.pop_front()?;
-        let free = self.ids.iter().position(Option::is_none);
-        let id = free.unwrap_or_else(|| {
-            self.ids.push(None);
-            self.ids.len() - 1
-        });
-        self.ids[id] = Some(number);
-        Some(NetId(id as u32))
-    }
-
-    fn open(&mut self, id: NetId) -> Result<(), NetError> {
-        let pipe = self.pipe(id);
-        match pipe.peer.handshake {
-            _ if pipe.reset || pipe.finished => Err(NetError::Closed),
-            Handshake::Done => Ok(()),
-            Handshake::UnderWay => pipe.blocked(),
-            Handshake::Failed => Err(NetError::Failed("no cipher suite in common".into())),
-        }
-    }
-
-    fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError> {
-        let pipe = self.pipe(id);
-        if pipe.reset {
-            return Err(NetError::Closed);
-        }
-        let storage = rx.storage();
-        let room = storage.capacity() - storage.len();
-        assert!(room > 0, "the engine makes sure of some room");
-        let len = room.min(pipe.peer.recv_len).min(pipe.to_server.len());
-        if len == 0 && !pipe.finished {
-            return pipe.blocked();
-        }
-        storage.extend(pipe.to_server.drain(..len));
-        Ok(len)
-    }
-
-    fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError> {
-        let pipe = self.pipe(id);
-        assert!(!pipe.shut || tx.is_empty(), "bytes behind the end");
-        if pipe.reset {
-            return Err(NetError::Closed);
-        }
-        if pipe.peer.layered {
-            let len = tx.len();
-            pipe.inside.extend(tx.as_slice());
-            tx.advance(len);
-            return match pipe.move_on() {
-                0 if len == 0 => pipe.blocked(),
-                _ => Ok(len),
-            };
-        }
-        let len = tx.len().min(pipe.peer.window).min(pipe.peer.send_len);
-        if len == 0 {
-            return pipe.blocked();
-        }
-        pipe.to_client.extend_from_slice(&tx.as_slice()[..len]);
-        pipe.peer.window -= len;
-        pipe.sends.push(len);
-        tx.advance(len);
-        Ok(len)
-    }
-
-    fn pending(&self, id: NetId) -> usize {
-        self.ids[id.index()].map_or(0, |number| self.pipes[number].to_server.len())
-    }
-
-    fn unsent(&self, id: NetId) -> usize {
-        self.ids[id.index()].map_or(0, |number| self.pipes[number].inside.len())
-    }
-
-    fn shutdown(&mut self, id: NetId) {
-        let pipe = self.pipe(id);
-        assert!(!pipe.shut, "the end is said once");
-        pipe.shut = true;
-    }
-
-    fn close(&mut self, id: NetId) {
-        let pipe = self.pipe(id);
-        assert!(!pipe.closed);
-        pipe.closed = true;
-        self.ids[id.index()] = None;
-    }
-
-    fn stop_listening(&mut self) {
-        self.listening = false;
-        self.backlog.clear();
-    }
-
-    fn wait(&mut self, _: Option<Instant>, ready: &mut Vec<NetId>) {
-        ready.append(&mut self.ready);
     }
 }
 

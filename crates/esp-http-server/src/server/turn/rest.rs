@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use super::super::Stacks;
-use super::super::conn::{Peer, TX_HIGH};
+use super::super::conn::Peer;
 use super::super::session::{Phase, Rank, Session, Timer};
 use super::{Fate, Step, Turn};
 use crate::handler::Wake;
@@ -108,9 +108,7 @@ where
         let exchange = conn.as_ref().and_then(|conn| conn.exchange.as_ref());
         let waiting = exchange.map_or(0, |exchange| exchange.tx.len());
         let is_sending = waiting + unsent > 0;
-        // While too much waits to be sent, nothing is read: that is not the peer's delay.
-        let in_head = exchange.is_some_and(|exchange| exchange.head.has_begun());
-        if in_head && waiting < TX_HIGH {
+        if exchange.is_some_and(|exchange| exchange.head.has_begun()) {
             timers.stop(Timer::Idle);
             timers.start(Timer::Head, self.now + head_timeout);
         } else {
