@@ -118,12 +118,14 @@ fn a_limit_on_the_whole_body_holds_to_the_byte() {
 
 #[test]
 fn a_body_that_is_announced_too_long_is_refused_before_it_comes() {
-    let client = engine().connect();
+    let engine = engine();
+    let client = engine.connect();
     client.send(announced("/ten", 1_000_000));
     let text = client.expect_last("413 Content Too Large");
     assert_eq!(text, "the body is longer than the 10 bytes that are accepted here\n");
     // The client is still sending: closing now would take the answer away from it.
     client.expect_lingering();
+    assert_eq!(engine.lent(), 0, "waiting for that costs no buffers");
     client.send("x".repeat(100_000));
     client.expect_lingering();
     client.finish();
