@@ -96,6 +96,7 @@ step_no_std() {
     build_bare --package esp-event --no-default-features
     build_bare --package esp-http-server --no-default-features
     build_bare --package esp-tls --no-default-features --features rustcrypto
+    build_bare --package esp-https-server --no-default-features --features rustcrypto
 }
 
 # Builds for bare metal with the toolchain in use if it has the target, otherwise with Debian's

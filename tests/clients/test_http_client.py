@@ -59,11 +59,14 @@ class HttpClient(TestbedCase):
         self.assertEqual(self.get(connection, "/"), PAGE)
         self.assertEqual(len(self.get(connection, "/1m")), 1 << 20)
 
-    def test_gets_no_answer_to_plain_http_on_the_tls_port(self):
+    def test_is_told_of_https_when_it_speaks_plain_http_to_the_tls_port(self):
         connection = http.client.HTTPConnection("localhost", self.server.port, timeout=PATIENCE)
         self.addCleanup(connection.close)
-        with self.assertRaises((http.client.HTTPException, ConnectionError)):
-            self.get(connection, "/")
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        self.assertEqual(response.status, 400)
+        self.assertEqual(response.headers["Connection"], "close")
+        self.assertIn(b"https://", response.read())
 
     def test_many_at_once_each_get_their_own_answer(self):
         failures = []

@@ -33,7 +33,8 @@ pub enum Error {
     BodyIncomplete,
     /// The body breaks the protocol. Passed on by a handler: 400.
     BadBody(BodyError),
-    /// The request can't be served as it is. Passed on by a handler: that status.
+    /// The request can't be served as it is. Passed on by a handler: that status, with this text for
+    /// the client.
     Refused(Status, String),
     /// The peer broke the WebSocket protocol, and was told so with this code.
     WebSocket(CloseCode),
@@ -87,6 +88,11 @@ pub enum Error {
     /// The server could not start; the text says what failed.
     #[cfg(feature = "std")]
     Io(String, std::io::Error),
+
+    /// A worker of the server ended by a panic in the server itself, which is a bug of ours; what it
+    /// said stands on standard error. Its sessions are gone, other workers went on.
+    #[cfg(feature = "std")]
+    WorkerPanicked,
 
     // The application.
     /// Another error, of a handler or below the server. Passed on by a handler: 500.
@@ -145,7 +151,7 @@ impl fmt::Display for Error {
             Self::Closed => f.write_str("the session is closed"),
             Self::BodyIncomplete => f.write_str("the peer closed before the end of the body"),
             Self::BadBody(error) => write!(f, "the body of the request is malformed: {error}"),
-            Self::Refused(status, why) => write!(f, "refused with {status}: {why}"),
+            Self::Refused(_, why) => f.write_str(why),
             Self::WebSocket(code) => {
                 write!(f, "the peer broke the WebSocket protocol (close code {})", code.code())
             }
@@ -177,6 +183,8 @@ impl fmt::Display for Error {
             Self::Config(what) => f.write_str(what),
             #[cfg(feature = "std")]
             Self::Io(what, error) => write!(f, "{what}: {error}"),
+            #[cfg(feature = "std")]
+            Self::WorkerPanicked => f.write_str("a worker of the server panicked"),
             Self::Other(error) => error.fmt(f),
         }
     }

@@ -49,10 +49,9 @@ impl HttpServer {
     ///
     /// # Errors
     ///
-    /// None today; a program's `main` can end with it.
+    /// [`Error::WorkerPanicked`] if a worker did not get to its end.
     pub fn join(self) -> Result {
-        self.join_workers();
-        Ok(())
+        self.join_workers()
     }
 
     /// Stops the server (upstream's `httpd_stop`) and waits until requests that are under way have
@@ -60,27 +59,25 @@ impl HttpServer {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// [`Error::WorkerPanicked`] if a worker did not get to its end.
     pub fn stop_and_join(self) -> Result {
         self.handle.stop();
         self.join()
     }
 
-    fn join_workers(&self) {
-        let workers =
-            core::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
-        for worker in workers {
-            if worker.join().is_err() {
-                log::error!("a worker of the server on {} panicked", self.addr);
-            }
-        }
+    fn join_workers(&self) -> Result {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let panicked = workers.drain(..).filter_map(|worker| worker.join().err()).count();
+        if panicked > 0 { Err(Error::WorkerPanicked) } else { Ok(()) }
     }
 }
 
 impl Drop for HttpServer {
     fn drop(&mut self) {
         self.handle.stop();
-        self.join_workers();
+        if let Err(error) = self.join_workers() {
+            log::error!("server on {}: {error}", self.addr);
+        }
     }
 }
 

@@ -28,7 +28,8 @@ pub struct HttpConfig {
     pub backlog_conn: u16,
     /// Most URI handlers; `usize::MAX`, the default, means no limit.
     pub max_uri_handlers: usize,
-    /// Bytes of stack for a handler. Default 256 kB, of which only what is touched takes memory.
+    /// Bytes of stack for a handler. Default 256 kB, of which only what is touched takes memory. A
+    /// handler that needs more runs into a guard page, which ends the whole process (SIGSEGV).
     pub stack_size: usize,
     /// Whether two handlers of one worker may be under way at once: while one waits for its peer,
     /// another one runs. Default [`HandlerMode::Concurrent`].
@@ -54,7 +55,7 @@ pub struct HttpConfig {
     /// Longest time from the first byte of a request's head to its last (408 above). Default 10 s.
     pub head_timeout: Duration,
     /// Longest time a handler waits for the next bytes of a body or a WebSocket message (408 if it
-    /// passes the error on). Default 5 s.
+    /// passes the error on), and for dropping what it left unread. Default 5 s.
     pub recv_wait_timeout: Duration,
     /// Longest time that a peer may leave bytes that wait for it untouched; then the session is
     /// closed. Default 5 s.
