@@ -32,9 +32,9 @@ pub fn port() -> u16 {
 ///
 /// If no handler for Ctrl-C can be set.
 pub fn run(server: HttpServer) -> Result {
-    println!("listening on https://127.0.0.1:{}", server.local_addr().port());
-    std::io::stdout().flush()?;
     let handle = server.handle();
     ctrlc::set_handler(move || handle.stop())?;
+    println!("listening on https://127.0.0.1:{}", server.local_addr().port());
+    std::io::stdout().flush()?;
     server.join()
 }

@@ -23,12 +23,12 @@ fn main() -> Result {
         let config = HttpConfig { server_port: port, ..args.httpd() };
         servers.push(("http", routes::add(HttpServer::builder(config)).start()?));
     }
+    let handles: Vec<_> = servers.iter().map(|(_, server)| server.handle()).collect();
+    ctrlc::set_handler(move || handles.iter().for_each(ServerHandle::stop))?;
     for (scheme, server) in &servers {
         println!("listening on {scheme}://127.0.0.1:{}", server.local_addr().port());
     }
     std::io::stdout().flush()?;
 
-    let handles: Vec<_> = servers.iter().map(|(_, server)| server.handle()).collect();
-    ctrlc::set_handler(move || handles.iter().for_each(ServerHandle::stop))?;
     servers.into_iter().try_for_each(|(_, server)| server.join())
 }
