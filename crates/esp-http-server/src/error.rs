@@ -90,7 +90,7 @@ pub enum Error {
     Io(String, std::io::Error),
 
     /// A worker of the server ended by a panic in the server itself, which is a bug of ours; what it
-    /// said stands on standard error. Its sessions are gone, other workers went on.
+    /// said stands on standard error. Its sessions were lost, and the server has stopped.
     #[cfg(feature = "std")]
     WorkerPanicked,
 

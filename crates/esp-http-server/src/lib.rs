@@ -69,14 +69,14 @@
 //! ```
 //! use esp_http_server::{HttpConfig, Instant, Net, Result, ServerBuilder, Stacks};
 //!
-//! fn serve<S: Stacks>(mut net: impl Net, stacks: S, now: impl Fn() -> Instant) -> Result
+//! fn serve<S: Stacks>(net: impl Net, stacks: S, now: impl Fn() -> Instant) -> Result
 //! where
 //!     S::Stack: 'static,
 //! {
 //!     let config = HttpConfig { max_open_sockets: 8, ..HttpConfig::default() };
-//!     let (mut server, _handle) = ServerBuilder::new(config)
+//!     let (mut server, mut net) = ServerBuilder::new(config)
 //!         .get("/", |req| req.respond().send("<h1>Hello from bare metal!</h1>"))
-//!         .engine(stacks)?;
+//!         .engine(stacks, net)?;
 //!     let mut ready = Vec::new();
 //!     while !server.is_stopped() {
 //!         let deadline = server.poll(now(), &mut net, &ready);

@@ -45,7 +45,7 @@ pub trait Net {
     /// Appends received bytes to `rx` and says how many; `Ok(0)` means that the peer has finished
     /// sending.
     ///
-    /// At most one read of the socket is made. A plain socket fills the spare capacity of `rx`, of
+    /// A bounded number of reads is made, and none more once there is something. A plain socket fills the spare capacity of `rx`, of
     /// which the engine makes sure that there is some; a layer that decodes may go beyond it by what
     /// that one read held.
     ///

@@ -123,14 +123,13 @@ const MISSING: &[u8] = b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
 fn a_small_request_on_an_open_connection_allocates_nothing() {
-    let (mut server, _) = ServerBuilder::new(HttpConfig::default())
+    let net = FixedNet { accepted: 0, requests: [&[]; CLIENTS], answers: [([0; 512], 0); CLIENTS] };
+    let (mut server, mut net) = ServerBuilder::new(HttpConfig::default())
         .get("/page", page)
         .post("/echo", echo)
         .get("/chunks", chunks)
-        .engine(StackPool::new(64 * 1024, CLIENTS))
+        .engine(StackPool::new(64 * 1024, CLIENTS), net)
         .unwrap();
-    let mut net =
-        FixedNet { accepted: 0, requests: [&[]; CLIENTS], answers: [([0; 512], 0); CLIENTS] };
     let ready: [NetId; CLIENTS] = core::array::from_fn(|index| NetId(index as u32));
     let mut now = Instant::START;
     let mut round = |count: usize| {

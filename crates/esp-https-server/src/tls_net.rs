@@ -22,7 +22,7 @@ use core::net::SocketAddr;
 use esp_http_server::{Instant, Net, NetError, NetId, RxBuf, TxBuf};
 use esp_tls::{TlsConfig, TlsSession};
 
-use self::session::{Progress, Session};
+use self::session::{Progress, Session, Stage};
 
 #[cfg(test)]
 mod peer;
@@ -101,6 +101,18 @@ impl<N: Net> TlsNet<N> {
         self.slot(id).map(|session| &session.tls)
     }
 
+    /// Drops what a connection that failed still receives: closed with bytes unread, it would take
+    /// the alert that is on its way with it.
+    fn drain(&mut self, id: NetId) -> Result<usize, NetError> {
+        for _ in 0..READS_PER_CALL {
+            let (received, _) = self.scratch.parts();
+            if self.inner.recv(id, received)? == 0 {
+                return Ok(0);
+            }
+        }
+        Err(NetError::WouldBlock)
+    }
+
     fn slot(&self, id: NetId) -> Option<&Session> {
         self.sessions.get(id.index())?.as_deref()
     }
@@ -142,7 +154,11 @@ impl<N: Net> Net for TlsNet<N> {
             }
             let session = match slot {
                 Some(session) => session,
-                None => slot.insert(Session::begin(id, config, &mut self.inner, received)?),
+                None => {
+                    let session = slot.insert(Session::begin(config)?);
+                    session.refuse_plain_http(id, &mut self.inner, received)?;
+                    session
+                }
             };
             session.handshake(id, &mut self.inner, received, produced)?;
             if session.wants_revisit() {
@@ -164,10 +180,14 @@ impl<N: Net> Net for TlsNet<N> {
     ///
     /// # Errors
     ///
-    /// As in [`Net::recv`]; see [truncation](TlsNet#truncation) for `Closed`.
+    /// As in [`Net::recv`]; see [truncation](TlsNet#truncation) for `Closed`. A connection that has
+    /// failed receives nothing; after `shutdown`, what arrives is dropped until the peer is done.
     fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError> {
         if self.config.is_none() {
             return self.inner.recv(id, rx);
+        }
+        if self.slot(id).is_some_and(|session| session.stage == Stage::Draining) {
+            return self.drain(id);
         }
         let session = established(&mut self.sessions, id)?;
         if let early @ 1.. = session.deliver_early(rx) {

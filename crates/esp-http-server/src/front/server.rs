@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use super::{Clock, EpollNet, ListenAddr, ListenError, Listener, StackPool, listen};
 use crate::error::{Error, Result};
 use crate::net::Net;
-use crate::server::{HttpConfig, Notice, Server, ServerBuilder, ServerHandle, Transport};
+use crate::server::{HttpConfig, Notice, Server, ServerBuilder, ServerHandle, Shared, Transport};
 
 /// A running HTTP server; made by [`HttpServer::builder`].
 ///
@@ -125,6 +125,7 @@ impl<T: Transport> ServerBuilder<T> {
             let worker = thread::Builder::new()
                 .name(format!("httpd-{number}"))
                 .spawn(move || {
+                    let _guard = PanicGuard { shared: shared.clone(), number };
                     let stacks = StackPool::new(shared.config.stack_size, STACKS_KEPT);
                     let observer = transport.observer();
                     let server = Server::new(shared, number as u16, stacks, observer);
@@ -148,6 +149,23 @@ fn run(mut server: Server<StackPool>, mut net: impl Net, clock: Clock) {
         ready.clear();
         net.wait(deadline, &mut ready);
         deadline = server.poll(clock.now(), &mut net, &ready);
+    }
+}
+
+/// Stops the whole server when its worker panics, which is a bug of ours: a server without one of its
+/// workers would go on answering only some of its clients, and nobody would know.
+struct PanicGuard {
+    shared: Arc<Shared>,
+    number: usize,
+}
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            log::error!("worker {} panicked; stopping the server", self.number);
+            self.shared.mailboxes[self.number].abandon();
+            ServerHandle::new(self.shared.clone()).stop();
+        }
     }
 }
 
@@ -185,7 +203,11 @@ fn into_io(error: ListenError) -> std::io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::{Ipv4Addr, TcpStream};
+
     use super::*;
+    use crate::server::Observer;
 
     #[test]
     fn a_small_server_has_one_worker() {
@@ -199,5 +221,48 @@ mod tests {
         assert_eq!(worker_count(&config(7, 3)), 3);
         let cores = thread::available_parallelism().unwrap().get();
         assert_eq!(worker_count(&config(1 << 20, 0)), cores);
+    }
+
+    /// Plain HTTP, and an observer with a bug.
+    struct Faulty(HttpConfig);
+
+    struct Bug;
+
+    impl Observer for Bug {
+        fn notice(&mut self, notice: Notice<'_>) {
+            assert!(!matches!(notice, Notice::OnHeader(_)), "the bug");
+        }
+    }
+
+    impl Transport for Faulty {
+        type Net<N: Net> = N;
+
+        fn http(&self) -> &HttpConfig {
+            &self.0
+        }
+
+        fn port(&self) -> u16 {
+            0
+        }
+
+        fn layer<N: Net>(&self, inner: N) -> N {
+            inner
+        }
+
+        fn observer(&self) -> Box<dyn Observer + Send> {
+            Box::new(Bug)
+        }
+    }
+
+    #[test]
+    fn a_worker_that_panics_stops_the_server_and_join_tells() {
+        let config = HttpConfig { workers: 2, ..HttpConfig::default() };
+        let server = ServerBuilder::new(Faulty(config)).start().unwrap();
+        let mut client =
+            TcpStream::connect((Ipv4Addr::LOCALHOST, server.local_addr().port())).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let handle = server.handle();
+        assert!(matches!(server.join(), Err(Error::WorkerPanicked)));
+        assert_eq!(handle.clients(), []);
     }
 }

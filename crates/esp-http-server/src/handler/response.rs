@@ -173,8 +173,8 @@ impl<'t> Chunks<'_, 't> {
         Ok(())
     }
 
-    /// Waits until what was sent so far has left, as far as this server goes: for pieces that the
-    /// client should see now and not when the next one comes.
+    /// Offers the network what was sent so far, for pieces that the client should see now and not
+    /// when the next one comes. A client that is slow to take them is not waited for.
     ///
     /// # Errors
     ///

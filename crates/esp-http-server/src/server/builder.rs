@@ -1,16 +1,15 @@
 //! How a server is put together: configuration, URI handlers, hooks.
 
 use alloc::boxed::Box;
-
 use alloc::sync::Arc;
 use core::fmt;
 
+use super::Server;
 use super::config::HttpConfig;
 use super::event::Observer;
 use super::router::{Router, UriHandler};
 use super::session::SessionId;
 use super::shared::{Hooks, Shared};
-use super::{Server, ServerHandle};
 use crate::error::{Error, HandlerError, Result};
 use crate::handler::{KeepAlive, Request, Stacks, WsRequest};
 use crate::net::Net;
@@ -143,22 +142,21 @@ impl<T: Transport> ServerBuilder<T> {
         self
     }
 
-    /// The engine alone, with one worker: for who brings a [`Net`] and calls
-    /// [`Server::poll`] himself, on bare metal or in a test.
+    /// The engine alone, with one worker, and `net` with the transport's layer around it: for who
+    /// brings a [`Net`] and calls [`Server::poll`] himself, on bare metal or in a test.
     ///
     /// # Errors
     ///
     /// [`Error::HandlerExists`], [`Error::HandlersFull`] or [`Error::Config`].
-    pub fn engine<S>(self, stacks: S) -> Result<(Server<S>, ServerHandle)>
+    pub fn engine<S, N>(self, stacks: S, net: N) -> Result<(Server<S>, T::Net<N>)>
     where
         S: Stacks,
         S::Stack: 'static,
+        N: Net,
     {
         let observer = self.transport.observer();
-        let (_, shared) = self.share(1)?;
-        let server = Server::new(shared, 0, stacks, observer);
-        let handle = server.handle();
-        Ok((server, handle))
+        let (transport, shared) = self.share(1)?;
+        Ok((Server::new(shared, 0, stacks, observer), transport.layer(net)))
     }
 
     /// The transport, and what `workers` workers will have in common.

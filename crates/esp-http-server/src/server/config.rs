@@ -55,7 +55,7 @@ pub struct HttpConfig {
     /// Longest time from the first byte of a request's head to its last (408 above). Default 10 s.
     pub head_timeout: Duration,
     /// Longest time a handler waits for the next bytes of a body or a WebSocket message (408 if it
-    /// passes the error on), and for dropping what it left unread. Default 5 s.
+    /// passes the error on); also the whole time for dropping what it left unread. Default 5 s.
     pub recv_wait_timeout: Duration,
     /// Longest time that a peer may leave bytes that wait for it untouched; then the session is
     /// closed. Default 5 s.

@@ -112,18 +112,21 @@ where
             // Whoever leaves without a word, a port scanner or a browser's preconnection, has not
             // failed at anything.
             Err(NetError::Closed) => Step::Closed,
-            Err(error) => self.open_failed(&error),
+            Err(error) => {
+                self.open_failed(&error);
+                self.session.timers.stop(Timer::Handshake);
+                self.linger()
+            }
         }
     }
 
-    fn open_failed(&mut self, error: &(dyn core::error::Error + 'static)) -> Step {
+    fn open_failed(&mut self, error: &(dyn core::error::Error + 'static)) {
         let peer = self.conn().peer_addr;
         match peer {
             Some(peer) => log::debug!("connection from {peer} failed to open: {error}"),
             None => log::debug!("a connection failed to open: {error}"),
         }
         self.notice(Notice::OpenFailed { session: self.session.id, peer, error });
-        Step::Closed
     }
 
     /// Between requests, or in the middle of a head.
@@ -346,11 +349,7 @@ where
                 Flushed::All if !self.expects_more() => return Step::Closed,
                 Flushed::All => {}
             }
-            self.net.shutdown(self.id());
-            let linger = self.worker.shared.config.linger_timeout;
-            self.session.timers.start(Timer::Linger, self.now + linger);
-            self.session.phase = Phase::Closing { shut: true };
-            return Step::Again;
+            return self.linger();
         }
         self.lend();
         let io = self.conn().io_mut();
@@ -360,6 +359,15 @@ where
             Arrived::Nothing => Step::Rest,
             Arrived::Finished | Arrived::Lost => Step::Closed,
         }
+    }
+
+    /// Sends nothing more, and waits for the peer to see that.
+    fn linger(&mut self) -> Step {
+        self.net.shutdown(self.id());
+        let linger = self.worker.shared.config.linger_timeout;
+        self.session.timers.start(Timer::Linger, self.now + linger);
+        self.session.phase = Phase::Closing { shut: true };
+        Step::Again
     }
 
     /// Whether the peer may be in the middle of something.

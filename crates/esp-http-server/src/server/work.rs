@@ -63,6 +63,12 @@ impl Mailbox {
         }
     }
 
+    /// The worker is gone, and everything with it.
+    pub(crate) fn abandon(&self) {
+        self.queue.with(VecDeque::clear);
+        self.sessions.with(BTreeMap::clear);
+    }
+
     /// Queues one item, in order.
     pub(crate) fn push(&self, work: Work) -> Result<(), Error> {
         let pushed = self.queue.with(|queue| {

@@ -34,7 +34,7 @@ pub(super) struct Session {
 ///
 /// ```text
 /// Handshake ──open──▶ Open ──shutdown──▶ Closing ──unsent is empty──▶ Shut
-///     └─────────────────┴──── an error, truncation ────┴─────▶ Broken
+///     └─────────────────┴──── an error, truncation ────┴─────▶ Broken ──shutdown──▶ Draining
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -46,6 +46,8 @@ pub(super) enum Stage {
     Shut,
     /// Neither direction can be used.
     Broken,
+    /// As `Broken`; what the peer still sends is read and dropped.
+    Draining,
 }
 
 /// How the handshake is getting on.
@@ -56,20 +58,8 @@ pub(super) enum Progress {
 }
 
 impl Session {
-    /// A session for a connection whose first bytes are `received`.
-    pub(super) fn begin(
-        id: NetId,
-        config: &TlsConfig,
-        inner: &mut impl Net,
-        received: &RxBuf,
-    ) -> Result<Box<Self>, NetError> {
-        // Every HTTP method starts with a capital letter, no TLS record does.
-        if received.as_slice()[0].is_ascii_uppercase() {
-            let mut reply = TxBuf::new();
-            reply.storage().extend_from_slice(PLAIN_HTTP_REPLY);
-            inner.send(id, &mut reply).ok();
-            return Err(failed(HandshakeError::PlainHttp));
-        }
+    /// A session for a connection that has sent its first bytes.
+    pub(super) fn begin(config: &TlsConfig) -> Result<Box<Self>, NetError> {
         Ok(Box::new(Self {
             tls: TlsSession::new(config).map_err(failed)?,
             stage: Stage::Handshake,
@@ -78,6 +68,22 @@ impl Session {
             held: false,
             revisit: false,
         }))
+    }
+
+    /// Answers a client whose first bytes are plain HTTP.
+    pub(super) fn refuse_plain_http(
+        &mut self,
+        id: NetId,
+        inner: &mut impl Net,
+        received: &RxBuf,
+    ) -> Result<(), NetError> {
+        // Every HTTP method starts with a capital letter, no TLS record does.
+        if !received.as_slice()[0].is_ascii_uppercase() {
+            return Ok(());
+        }
+        self.unsent.storage().extend_from_slice(PLAIN_HTTP_REPLY);
+        offer(id, inner, &mut self.unsent).ok();
+        Err(self.break_with(failed(HandshakeError::PlainHttp)))
     }
 
     /// Says whether the handshake is done, and if not, whether it may go on: `WouldBlock` if the
@@ -89,7 +95,7 @@ impl Session {
     ) -> Result<Progress, NetError> {
         match self.stage {
             Stage::Handshake => {}
-            Stage::Broken => return Err(NetError::Closed),
+            Stage::Broken | Stage::Draining => return Err(NetError::Closed),
             Stage::Open | Stage::Closing | Stage::Shut => return Ok(Progress::Done),
         }
         self.flush(id, inner)?;
@@ -120,7 +126,7 @@ impl Session {
 
     /// Whether bytes may move: the handshake is done and nothing has failed since.
     pub(super) fn is_established(&self) -> bool {
-        !matches!(self.stage, Stage::Handshake | Stage::Broken)
+        !matches!(self.stage, Stage::Handshake | Stage::Broken | Stage::Draining)
     }
 
     pub(super) fn wants_revisit(&self) -> bool {
@@ -195,8 +201,15 @@ impl Session {
                 // Should this fail, the session is broken, and the next call says so.
                 self.transmit(id, inner, produced).ok();
             }
-            Stage::Handshake | Stage::Broken => inner.shutdown(id),
-            Stage::Closing | Stage::Shut => {}
+            Stage::Handshake | Stage::Broken => {
+                offer(id, inner, &mut self.unsent).ok();
+                // An alert that finds no room has one more chance in `close`.
+                if self.unsent.is_empty() {
+                    inner.shutdown(id);
+                }
+                self.stage = Stage::Draining;
+            }
+            Stage::Closing | Stage::Shut | Stage::Draining => {}
         }
     }
 

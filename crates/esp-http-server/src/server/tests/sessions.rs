@@ -212,6 +212,9 @@ fn a_connection_that_does_not_open_is_told_once_and_nothing_else() {
     let config = HttpConfig { handshake_timeout: secs(1), ..HttpConfig::default() };
     let (engine, notices) = Engine::recorded(config, routes);
     let failed = engine.connect_as(Peer { handshake: Handshake::Failed, ..Peer::default() });
+    // What the layer told the peer must get there before the connection goes.
+    failed.expect_lingering();
+    failed.finish();
     failed.expect_closed();
     assert_eq!(notices.take(), ["OpenFailed(0.0.1, no cipher suite in common)"]);
     let late = engine.connect_as(Peer { handshake: Handshake::UnderWay, ..Peer::default() });

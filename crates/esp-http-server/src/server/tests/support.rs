@@ -117,13 +117,9 @@ impl Engine {
         let used = Arc::new(AtomicUsize::new(0));
         let builder = ServerBuilder::new(Recorded { config, notices: notices.clone() });
         let stacks = CountedStacks { idle: Vec::new(), used: used.clone(), most };
-        let (server, _) = routes(builder).engine(stacks).unwrap();
-        let inner = Inner {
-            server,
-            net: MemoryNet { listening: true, ..MemoryNet::default() },
-            now: Instant::from_millis(1000),
-            deadline: None,
-        };
+        let net = MemoryNet { listening: true, ..MemoryNet::default() };
+        let (server, net) = routes(builder).engine(stacks, net).unwrap();
+        let inner = Inner { server, net, now: Instant::from_millis(1000), deadline: None };
         (Self(Rc::new(RefCell::new(inner))), used, notices)
     }
 

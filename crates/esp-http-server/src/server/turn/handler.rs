@@ -8,7 +8,7 @@ use super::super::session::{Phase, Timer};
 use super::{Arrived, Fate, Flushed, Step, Turn};
 use crate::error::Error;
 use crate::handler::ws::send_close;
-use crate::handler::{Outcome, Request, Resumed, Task, Wait, Wake, WsRequest};
+use crate::handler::{Outcome, Request, Resumed, Task, Wait, Wake, WsRequest, contain};
 use crate::net::Net;
 use crate::proto::status::Status;
 use crate::proto::ws::frame::CloseCode;
@@ -154,7 +154,12 @@ where
         let id = self.session.id;
         match &outcome {
             Outcome::Returned(Ok(())) => {}
-            Outcome::Returned(Err(error)) => log::info!("session {id}: handler failed: {error}"),
+            Outcome::Returned(Err(error)) => {
+                // What the error says of itself is the application's code, too.
+                if contain(|| log::info!("session {id}: handler failed: {error}")).is_none() {
+                    log::error!("session {id}: handler failed, and its error panicked");
+                }
+            }
             Outcome::Panicked => log::error!("session {id}: handler panicked"),
         }
         if self.conn().peer == Peer::Gone || self.conn().is_closing() {

@@ -39,7 +39,10 @@ where
             log::debug!("session {id}: {timer:?} timer");
         }
         match timer {
-            Timer::Handshake => self.open_failed(&NetError::TimedOut),
+            Timer::Handshake => {
+                self.open_failed(&NetError::TimedOut);
+                Step::Closed
+            }
             Timer::Head => {
                 self.conn().keep_alive = false;
                 self.conn().io_mut().begin();
