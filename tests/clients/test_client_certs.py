@@ -1,11 +1,12 @@
 """Mutual authentication, with certificates made by `make-certs` as a user would make them."""
 
 import shutil
+import ssl
 import tempfile
 import unittest
 from pathlib import Path
 
-from harness import PAGE, CurlError, curl, make_certs, testbed
+from harness import PAGE, CurlError, curl, make_certs, testbed, tls_connect, tls_context
 
 VERSIONS = {"1.2": ["--tls-max", "1.2"], "1.3": ["--tlsv1.3"]}
 
@@ -50,6 +51,18 @@ class ClientCerts(unittest.TestCase):
     def test_required_and_missing(self):
         with self.server("required") as server:
             self.check_refused(server)
+
+    def test_required_and_missing_is_told_to_a_client_that_is_already_sending(self):
+        # In TLS 1.3 the client has sent its request by the time it is refused. Closed with that
+        # unread, the connection would be reset, and the alert lost.
+        context = tls_context(self.ours / "ca.pem")
+        with self.server("required") as server:
+            for _ in range(10):
+                with tls_connect(server, context) as sock, self.assertRaises(ssl.SSLError) as told:
+                    for _ in range(4):
+                        sock.sendall(bytes(8000))
+                    sock.recv(1)
+                self.assertIn("CERTIFICATE_REQUIRED", told.exception.reason)
 
     def test_required_but_of_another_authority(self):
         with self.server("required") as server:

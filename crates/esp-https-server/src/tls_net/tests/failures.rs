@@ -191,3 +191,19 @@ fn a_peer_that_dribbles_gets_its_turn_and_no_more() {
     rig.wire().step = usize::MAX;
     assert_eq!(rig.recv().unwrap(), b"a record of several dozen bytes");
 }
+
+#[test]
+fn what_a_peer_sends_behind_its_failure_is_dropped_until_it_is_done() {
+    for first in [&b"\x16\x03\x01\x00\x04\x63\x00\x00\x00"[..], b"POST / HTTP/1.1\r\n"] {
+        let mut rig = Rig::new(&TLS13);
+        rig.wire().to_server.extend(first);
+        assert!(matches!(rig.net.open(ID), Err(NetError::Failed(_))));
+        rig.net.shutdown(ID);
+        assert!(rig.wire().is_shut);
+        rig.wire().to_server.extend([0; 40_000]);
+        assert!(matches!(rig.recv(), Err(NetError::WouldBlock)));
+        assert!(rig.wire().to_server.is_empty());
+        rig.wire().end = End::Finished;
+        assert_eq!(rig.recv().unwrap(), b"");
+    }
+}
