@@ -163,7 +163,6 @@ impl Drop for PanicGuard {
     fn drop(&mut self) {
         if thread::panicking() {
             log::error!("worker {} panicked; stopping the server", self.number);
-            self.shared.mailboxes[self.number].abandon();
             ServerHandle::new(self.shared.clone()).stop();
         }
     }

@@ -474,10 +474,11 @@ impl<S: Stacks> Worker<S> {
 
 impl<S: Stacks> Drop for Server<S> {
     /// A server that is dropped while handlers wait tells them to end: a suspended task is never
-    /// dropped.
+    /// dropped. Nobody can reach its sessions any more.
     fn drop(&mut self) {
         let sessions = self.slots.iter_mut().filter_map(|slot| slot.session.as_mut());
         sessions.for_each(Session::abandon_task);
+        self.worker.mailbox().abandon();
     }
 }
 

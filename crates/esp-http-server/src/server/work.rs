@@ -63,7 +63,7 @@ impl Mailbox {
         }
     }
 
-    /// The worker is gone, and everything with it.
+    /// The worker is gone, and its sessions and queued work with it.
     pub(crate) fn abandon(&self) {
         self.queue.with(VecDeque::clear);
         self.sessions.with(BTreeMap::clear);
