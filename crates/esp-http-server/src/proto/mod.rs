@@ -21,6 +21,8 @@ pub mod cookie;
 pub mod field;
 pub mod head;
 pub mod method;
+#[cfg(test)]
+mod random;
 pub mod response;
 pub mod status;
 pub mod uri;

@@ -1,6 +1,7 @@
 //! Tests of the body decoder. Every body goes through [`outcome`], which also feeds it cut at every
 //! byte and byte by byte: what arrives must not depend on the network.
 
+use crate::proto::random;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -251,14 +252,8 @@ fn an_error_is_final() {
 fn mutated_bodies_never_panic_and_never_depend_on_the_cut() {
     let seed = b"5;a=\"b\"\r\nhello\r\nB\r\nhello world\r\n0\r\nA: b\r\nC: d\r\n\r\nGET";
     let spice = b"\r\n\t :;\"\\\x00\x7f\xff0fFgG+-x";
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = move |below: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 33) as usize % below
-    };
-    for _ in 0..if cfg!(miri) { 20 } else { 3_000 } {
+    let mut next = random::numbers();
+    for _ in 0..random::ROUNDS {
         let mut input = seed.to_vec();
         for _ in 0..=next(2) {
             let at = next(input.len());

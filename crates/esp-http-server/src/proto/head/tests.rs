@@ -1,6 +1,7 @@
 //! Tests of the head parser. Every input goes through [`outcome`], which also feeds it cut at every
 //! byte and byte by byte: the answer must not depend on the network.
 
+use crate::proto::random;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -346,14 +347,8 @@ fn mutated_heads_never_panic_and_never_depend_on_the_cut() {
         "\r\nOPTIONS * HTTP/1.1\r\nHost: [::1]:80\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ];
     let spice = b"\r\n\t :,;#%/?*\x00\x7f\x80\xff\x16HT10+-[]@";
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = move |below: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 33) as usize % below
-    };
-    for round in 0..if cfg!(miri) { 20 } else { 3_000 } {
+    let mut next = random::numbers();
+    for round in 0..random::ROUNDS {
         let mut input = seeds[round % seeds.len()].as_bytes().to_vec();
         for _ in 0..=next(3) {
             let at = next(input.len());

@@ -1,6 +1,7 @@
 //! Tests of messages. Every exchange goes through [`events`], which also feeds it cut at every byte
 //! and byte by byte: what arrives must not depend on the network.
 
+use crate::proto::random;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -284,14 +285,8 @@ fn mutated_frames_never_panic_and_never_depend_on_the_cut() {
         frame(0x88, b"\x03\xe8x"),
     ]
     .concat();
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = move |below: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 33) as usize % below
-    };
-    for _ in 0..if cfg!(miri) { 20 } else { 3_000 } {
+    let mut next = random::numbers();
+    for _ in 0..random::ROUNDS {
         let mut input = seed.clone();
         for _ in 0..=next(2) {
             let at = next(input.len());
