@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 60_000)]
     idle_timeout_ms: u64,
     /// Most bytes of a request's head
-    #[arg(long, value_name = "N", default_value_t = 8192)]
+    #[arg(long, value_name = "N", default_value_t = 16_384)]
     max_req_hdr_len: usize,
     /// Most bytes of a request's URI
     #[arg(long, value_name = "N", default_value_t = 2048)]

@@ -34,7 +34,8 @@ pub enum Error {
     /// The body breaks the protocol. Passed on by a handler: 400.
     BadBody(BodyError),
     /// The request can't be served as it is. Passed on by a handler: that status, with this text for
-    /// the client.
+    /// the client if it is 4xx. A status that is no error, not 4xx or 5xx, is a mistake of the
+    /// handler: 500.
     Refused(Status, String),
     /// The peer broke the WebSocket protocol, and was told so with this code.
     WebSocket(CloseCode),
@@ -108,7 +109,7 @@ impl Error {
             Self::Closed | Self::WebSocket(_) => return None,
             Self::BodyIncomplete => Status::BAD_REQUEST,
             Self::BadBody(error) => error.status(),
-            Self::Refused(status, _) => *status,
+            Self::Refused(status, _) if status.is_error() => *status,
             Self::BodyTooLong { .. } => Status::CONTENT_TOO_LARGE,
             _ => Status::INTERNAL_SERVER_ERROR,
         })

@@ -115,7 +115,7 @@ pub use handler::{Chunks, KeepAlive, Message, Request, Response, Stacks, WsReque
 pub use net::{Net, NetError, NetId, RxBuf, TxBuf};
 pub use proto::head::{BodyLen, Version};
 pub use proto::method::Method;
-pub use proto::status::Status;
+pub use proto::status::{ErrorCode, Status};
 pub use proto::ws::frame::CloseCode;
 pub use server::{
     HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, Notice, Observer, Server,

@@ -203,6 +203,10 @@ impl<'t> Request<'t> {
         Response::new(self)
     }
 
+    pub(super) fn link(&self) -> &Link<'t> {
+        &self.link
+    }
+
     pub(super) fn link_mut(&mut self) -> &mut Link<'t> {
         &mut self.link
     }

@@ -42,7 +42,7 @@ impl<'r, 't> Response<'r, 't> {
         let io = request.link_mut().conn_mut().io_mut();
         let error = (io.reply != Reply::None).then_some(Error::ResponseStarted);
         if error.is_none() {
-            io.fields.clear();
+            io.fields.truncate(io.server_fields_len);
         }
         Self { request, status: Status::OK, content_type: "text/html", error }
     }
@@ -272,6 +272,7 @@ fn write_head(conn: &mut Conn, status: Status, content_type: &str, framing: Fram
     out.extend_from_slice(&io.fields);
     encode::end_of_head(out);
     io.reply = Reply::Open;
+    io.status = status;
     status.may_have_body() && io.head.method() != Method::Head
 }
 

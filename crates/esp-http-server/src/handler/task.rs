@@ -85,21 +85,15 @@ pub(crate) enum Resumed {
 }
 
 impl<S: Stack> Task<S> {
-    /// Prepares `handler` to run on `stack`; the first [`resume`](Self::resume) starts it.
-    pub(crate) fn new(
-        stack: S,
-        handler: impl FnOnce(Link<'_>) -> Result<(), HandlerError> + 'static,
-    ) -> Self
+    /// Prepares `run` to run a handler on `stack`; the first [`resume`](Self::resume) starts it.
+    pub(crate) fn new(stack: S, run: impl FnOnce(Link<'_>) -> Outcome + 'static) -> Self
     where
         S: 'static,
     {
         Self(Coroutine::with_stack(stack, move |yielder: &Yielder<Parcel, Waiting>, parcel| {
             let (conn, _) = parcel;
             let mut conn = Some(conn);
-            let outcome = match contain(|| handler(Link { conn: &mut conn, yielder })) {
-                Some(result) => Outcome::Returned(result),
-                None => Outcome::Panicked,
-            };
+            let outcome = run(Link { conn: &mut conn, yielder });
             (conn.expect("a handler that ends has its connection"), outcome)
         }))
     }
@@ -125,6 +119,11 @@ pub(crate) struct Link<'t> {
 }
 
 impl Link<'_> {
+    /// For a handler behind which another one may run.
+    pub(crate) fn reborrow(&mut self) -> Link<'_> {
+        Link { conn: self.conn, yielder: self.yielder }
+    }
+
     pub(crate) fn conn(&self) -> &Conn {
         self.conn.as_ref().expect("a running handler has its connection")
     }

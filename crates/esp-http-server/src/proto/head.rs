@@ -219,6 +219,14 @@ impl Head {
         *self = Head { raw, fields, ..Head::default() };
     }
 
+    /// Gives up on a head that is bad or won't become whole: of what it has said, only the method and
+    /// the version stay, and it has no body.
+    pub fn abandon(&mut self) {
+        self.fields.clear();
+        self.target = Span::default();
+        self.semantics = Semantics::default();
+    }
+
     /// Whether [`parse`](Head::parse) has answered `Partial` for bytes of a head: a peer that is
     /// silent now is in the middle of a request.
     pub fn has_begun(&self) -> bool {
@@ -226,7 +234,7 @@ impl Head {
     }
 
     fn fail(&mut self, error: HeadError) -> Result<Parsed, HeadError> {
-        self.fields.clear();
+        self.abandon();
         self.cursor.state = State::Failed(error);
         Err(error)
     }
@@ -234,7 +242,7 @@ impl Head {
 
 /// What the head says.
 impl Head {
-    /// The request's method; `GET` before a head is complete.
+    /// The request's method; `GET` as long as it is not known.
     pub fn method(&self) -> Method {
         self.method
     }
@@ -250,8 +258,12 @@ impl Head {
     }
 
     /// The path of the target, percent-encoded as it was sent: `/` for an absolute target without
-    /// path, `*` for `OPTIONS` of a whole server, empty for `CONNECT` (RFC 9112, section 3.2).
+    /// path, `*` for `OPTIONS` of a whole server, empty for `CONNECT` (RFC 9112, section 3.2) and
+    /// without a target.
     pub fn path(&self) -> &str {
+        if self.target().is_empty() {
+            return "";
+        }
         match (uri::split_target(self.target()), self.method) {
             (("", _), Method::Connect) => "",
             (("", None), Method::Options) => "*",

@@ -6,6 +6,7 @@ use core::fmt;
 
 use super::Server;
 use super::config::HttpConfig;
+use super::err_handlers::{ErrHandlers, err_handler};
 use super::event::Observer;
 use super::router::{Router, UriHandler};
 use super::session::SessionId;
@@ -14,6 +15,7 @@ use crate::error::{Error, HandlerError, Result};
 use crate::handler::{KeepAlive, Request, Stacks, WsRequest};
 use crate::net::Net;
 use crate::proto::method::Method;
+use crate::proto::status::ErrorCode;
 
 /// What a server speaks below HTTP: what upstream's HTTPS server plugs into its HTTP server.
 ///
@@ -64,6 +66,7 @@ impl Transport for HttpConfig {
 pub struct ServerBuilder<T> {
     transport: T,
     router: Router,
+    err_handlers: ErrHandlers,
     hooks: Hooks,
     error: Option<Error>,
 }
@@ -84,7 +87,13 @@ macro_rules! methods {
 impl<T: Transport> ServerBuilder<T> {
     /// A server with this configuration and without handlers.
     pub fn new(transport: T) -> Self {
-        Self { transport, router: Router::default(), hooks: Hooks::default(), error: None }
+        Self {
+            transport,
+            router: Router::default(),
+            err_handlers: ErrHandlers::default(),
+            hooks: Hooks::default(),
+            error: None,
+        }
     }
 
     methods!(get Get, post Post, put Put, delete Delete, patch Patch, head Head, options Options);
@@ -120,6 +129,42 @@ impl<T: Transport> ServerBuilder<T> {
     {
         let handler = move |ws: &mut WsRequest<'_>| handler(ws).map_err(Into::into);
         self.register(Some(Method::Get), uri, UriHandler::WebSocket(Arc::new(handler)))
+    }
+
+    /// Has `handler` answer errors with this code (upstream's `httpd_register_err_handler`), be they
+    /// found by the server or what a handler has ended with before it answered. A later one for the
+    /// same code replaces it.
+    ///
+    /// ```
+    /// # use esp_http_server::{ErrorCode, HttpConfig, Request, ServerBuilder};
+    /// # let _ =
+    /// ServerBuilder::new(HttpConfig::default()).err_handler(
+    ///     ErrorCode::NotFound,
+    ///     |req: &mut Request, code: ErrorCode| {
+    ///         req.respond().status(code.status()).send("<h1>Nothing here</h1>")
+    ///     },
+    /// )
+    /// # ;
+    /// ```
+    ///
+    /// It runs as any handler does: it may read the rest of the body, wait, answer in pieces. What
+    /// the server would have said is [`Request::err_text`]; the `Allow` field of a 405 is set.
+    ///
+    /// If it returns `Ok`, the session stays open, provided that the request was whole and the rest
+    /// of its body can be dropped. It closes if it returns an error, and in any case behind 500 and
+    /// 408, an error in a request's head or in the framing of its body. If it does not answer, the
+    /// server does.
+    ///
+    /// Of a request whose head could not be read there is only what was understood: a
+    /// [`method`](Request::method) that is `GET` in doubt, an empty [`uri`](Request::uri), no header
+    /// fields, no body.
+    pub fn err_handler<F, E>(mut self, code: ErrorCode, handler: F) -> Self
+    where
+        F: Fn(&mut Request<'_>, ErrorCode) -> core::result::Result<(), E> + Send + Sync + 'static,
+        E: Into<HandlerError>,
+    {
+        drop(self.err_handlers.replace(code, Some(err_handler(handler))));
+        self
     }
 
     /// Pings WebSocket clients that are silent, and closes those that stay so.
@@ -166,7 +211,7 @@ impl<T: Transport> ServerBuilder<T> {
         }
         let config = self.transport.http().clone();
         check(&config, workers)?;
-        let shared = Shared::new(config, self.hooks, self.router, workers);
+        let shared = Shared::new(config, self.hooks, self.router, self.err_handlers, workers);
         Ok((self.transport, Arc::new(shared)))
     }
 
@@ -198,6 +243,9 @@ impl<T> fmt::Debug for ServerBuilder<T> {
     }
 }
 
+/// The smallest stack for a handler: ESP-IDF's default, and one page.
+const STACK_MIN: usize = 4096;
+
 /// Refuses a configuration that can't work, by field.
 fn check(config: &HttpConfig, workers: usize) -> Result {
     let problem = if config.max_open_sockets < workers {
@@ -210,6 +258,12 @@ fn check(config: &HttpConfig, workers: usize) -> Result {
         Some(("max_req_hdr_len", config.max_req_hdr_len, "too short for any request"))
     } else if config.max_uri_len == 0 {
         Some(("max_uri_len", 0, "too short for any request"))
+    } else if config.max_req_hdr_fields == 0 {
+        Some(("max_req_hdr_fields", 0, "too few for any request"))
+    } else if config.max_requests_per_session == 0 {
+        Some(("max_requests_per_session", 0, "no request could be answered"))
+    } else if config.stack_size < STACK_MIN {
+        Some(("stack_size", config.stack_size, "a handler needs 4096 bytes at least"))
     } else {
         None
     };

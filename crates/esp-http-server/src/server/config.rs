@@ -29,18 +29,23 @@ pub struct HttpConfig {
     /// Most URI handlers; `usize::MAX`, the default, means no limit.
     pub max_uri_handlers: usize,
     /// Bytes of stack for a handler. Default 256 kB, of which only what is touched takes memory. A
-    /// handler that needs more runs into a guard page, which ends the whole process (SIGSEGV).
+    /// handler that needs more runs into a guard page, which ends the whole process (SIGSEGV). At
+    /// least 4096.
     pub stack_size: usize,
     /// Whether two handlers of one worker may be under way at once: while one waits for its peer,
     /// another one runs. Default [`HandlerMode::Concurrent`].
     pub handler_mode: HandlerMode,
 
-    /// Most bytes of a request's head, request line included (431 above). Default 8192.
+    /// Most bytes of a request's head, request line included (431 above). Default 16 kB, which has
+    /// room for the cookies of a whole domain.
     pub max_req_hdr_len: usize,
     /// Most bytes of a request's URI (414 above). Default 2048.
     pub max_uri_len: usize,
     /// Most header fields in a request (431 above). Default 100.
     pub max_req_hdr_fields: usize,
+    /// Most requests on one connection; the response to the last one says that it closes.
+    /// `usize::MAX`, the default, means no limit.
+    pub max_requests_per_session: usize,
     /// Most bytes of a body that its handler left unread that are read and dropped so that the
     /// session can stay open. Above it the session closes. Default 64 kB.
     pub purge_len: usize,
@@ -54,9 +59,16 @@ pub struct HttpConfig {
     pub handshake_timeout: Duration,
     /// Longest time from the first byte of a request's head to its last (408 above). Default 10 s.
     pub head_timeout: Duration,
-    /// Longest time a handler waits for the next bytes of a body or a WebSocket message (408 if it
-    /// passes the error on); also the whole time for dropping what it left unread. Default 5 s.
+    /// Longest time that a request waits for others: for its handler's turn in
+    /// [`HandlerMode::Serial`], or for a stack (503 with `Retry-After` above; a WebSocket closes with
+    /// 1013). Default 30 s.
+    pub queue_timeout: Duration,
+    /// Longest time a handler waits for the next bytes of a body (408 if it passes the error on) or
+    /// of a WebSocket message (close code 1008). Default 5 s.
     pub recv_wait_timeout: Duration,
+    /// Longest time, on the whole, for dropping what a handler has left unread of a body; see
+    /// `purge_len`. Then the session closes. Default 5 s.
+    pub purge_timeout: Duration,
     /// Longest time that a peer may leave bytes that wait for it untouched; then the session is
     /// closed. Default 5 s.
     pub send_wait_timeout: Duration,
@@ -91,15 +103,18 @@ impl Default for HttpConfig {
             max_uri_handlers: usize::MAX,
             stack_size: 256 * 1024,
             handler_mode: HandlerMode::Concurrent,
-            max_req_hdr_len: 8192,
+            max_req_hdr_len: 16 * 1024,
             max_uri_len: 2048,
             max_req_hdr_fields: 100,
+            max_requests_per_session: usize::MAX,
             purge_len: 64 * 1024,
             work_queue_len: 1024,
             ws_queue_len: 64 * 1024,
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
+            queue_timeout: Duration::from_secs(30),
             recv_wait_timeout: Duration::from_secs(5),
+            purge_timeout: Duration::from_secs(5),
             send_wait_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             linger_timeout: Duration::from_secs(2),

@@ -8,10 +8,12 @@ use core::net::SocketAddr;
 
 use super::session::SessionId;
 use super::shared::Shared;
+use crate::handler::Failure;
 use crate::handler::ws::WsState;
 use crate::net::{RxBuf, TxBuf};
 use crate::proto::body::BodyDecoder;
 use crate::proto::head::{BodyLen, Head};
+use crate::proto::status::Status;
 
 /// One client's connection, owned by whoever works on it: the engine, or the handler that runs.
 pub(crate) struct Conn {
@@ -47,8 +49,14 @@ pub(crate) struct Exchange {
     pub(crate) head: Head,
     pub(crate) body: BodyDecoder,
     pub(crate) reply: Reply,
+    /// The status of the response, once its head was written.
+    pub(crate) status: Status,
+    /// The error that is being answered.
+    pub(crate) failure: Option<Failure>,
     /// Encoded header fields of the response that is being set.
     pub(crate) fields: Vec<u8>,
+    /// Bytes of `fields` that are the server's own: they stay when a handler sets another response.
+    pub(crate) server_fields_len: usize,
     /// How much to read at once; grows while a peer fills it.
     pub(crate) read_len: usize,
     /// The client waits for `100 Continue` before it sends its body.
@@ -105,6 +113,11 @@ impl Conn {
         self.closing
     }
 
+    /// Whether nobody is left to be answered.
+    pub(crate) fn is_over(&self) -> bool {
+        self.closing || self.peer == Peer::Gone
+    }
+
     pub(crate) fn set_closing(&mut self) {
         self.closing = true;
         self.keep_alive = false;
@@ -119,7 +132,10 @@ impl Exchange {
             head: Head::new(),
             body: BodyDecoder::new(BodyLen::None),
             reply: Reply::None,
+            status: Status::OK,
+            failure: None,
             fields: Vec::new(),
+            server_fields_len: 0,
             read_len: READ_MIN,
             continue_due: false,
         }
@@ -129,8 +145,14 @@ impl Exchange {
     pub(crate) fn begin(&mut self) {
         self.body = BodyDecoder::new(self.head.body_len());
         self.continue_due = self.head.expect_continue();
+        self.clear_response();
+    }
+
+    fn clear_response(&mut self) {
         self.reply = Reply::None;
+        self.failure = None;
         self.fields.clear();
+        self.server_fields_len = 0;
     }
 
     /// Whether nothing of a peer is in the buffers.
@@ -160,8 +182,7 @@ impl Exchange {
     pub(crate) fn recycle(&mut self) -> bool {
         self.head.clear();
         self.body = BodyDecoder::new(BodyLen::None);
-        self.reply = Reply::None;
-        self.fields.clear();
+        self.clear_response();
         self.continue_due = false;
         self.read_len = READ_MIN;
         self.rx.capacity().max(self.tx.capacity()).max(self.fields.capacity()) <= KEEP_MAX

@@ -33,7 +33,7 @@ pub enum Notice<'a> {
         /// What went wrong.
         error: &'a (dyn core::error::Error + 'static),
     },
-    /// A request was answered by the server itself, with this error.
+    /// A request was answered with this error, by the server or by a handler.
     Error(SessionId, Status),
     /// The whole head of a request is there.
     OnHeader(SessionId),
@@ -57,7 +57,7 @@ pub static HTTP_SERVER_EVENT: EventBase = EventBase::new("ESP_HTTP_SERVER_EVENT"
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HttpEvent {
-    /// A request was answered by the server itself, with this error.
+    /// A request was answered with this error, by the server or by a handler.
     Error(SessionId, Status),
     /// The server has started.
     Start,

@@ -6,7 +6,8 @@
 //! | the turn of one session, its life as a state machine | `turn.rs`, `turn/` |
 //! | the session table's row, phases, timers | `session.rs` |
 //! | what travels to the handler and back | `conn.rs` |
-//! | who handles a URI | `router.rs` |
+//! | who handles a URI, who an error | `router.rs`, `err_handlers.rs` |
+//! | tables that change while the server runs | `published.rs` |
 //! | who goes when the table is full | `lru.rs` |
 //! | when to look at whom | `deadlines.rs` |
 //! | what other threads may ask for | `shared.rs`, `work.rs`, `context.rs` |
@@ -20,6 +21,7 @@ use alloc::vec::Vec;
 use crate::handler::ws::queue_frame;
 use crate::handler::{Stacks, contain};
 use crate::net::{Net, NetId};
+use crate::proto::status::Status;
 use crate::time::Instant;
 
 mod builder;
@@ -27,8 +29,10 @@ mod config;
 mod conn;
 mod context;
 mod deadlines;
+mod err_handlers;
 mod event;
 mod lru;
+mod published;
 mod router;
 mod session;
 mod shared;
@@ -42,8 +46,10 @@ pub use config::{HandlerMode, HttpConfig};
 pub(crate) use conn::{Conn, Exchange, Peer, Reply, TX_HIGH};
 pub use context::ServerContext;
 use deadlines::Deadlines;
+pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
 pub use event::{HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer};
 use lru::LruList;
+use published::Snapshot;
 use router::Router;
 pub use session::SessionId;
 use session::{Phase, Rank, Session, Timer, Timers};
@@ -78,6 +84,7 @@ struct Worker<S: Stacks> {
     number: u16,
     shared: Arc<Shared>,
     router: Rc<Router>,
+    err_handlers: Snapshot<ErrHandlers>,
     observer: Box<dyn Observer + Send>,
     stacks: S,
     /// Exchanges that nobody uses.
@@ -116,6 +123,7 @@ where
         let router = Rc::new(shared.router.clone());
         let worker = Worker {
             number,
+            err_handlers: Snapshot::of(&shared.err_handlers),
             shared,
             router,
             observer,
@@ -266,6 +274,7 @@ where
             used: true,
             again: false,
             connected: false,
+            requests: 0,
         });
         self.worker.open += 1;
         self.turn(id.0, now, net, |turn| turn.run());
@@ -405,6 +414,19 @@ impl<S: Stacks> Worker<S> {
         {
             self.spare.push(exchange);
         }
+    }
+
+    /// The error handlers, as they are registered now.
+    fn err_handlers(&mut self) -> &Rc<ErrHandlers> {
+        self.err_handlers.newest(&self.shared.err_handlers)
+    }
+
+    /// A response has begun.
+    fn tell_of_response(&mut self, session: SessionId, status: Status) {
+        if status.is_error() {
+            self.observer.notice(Notice::Error(session, status));
+        }
+        self.observer.notice(Notice::HeadersSent(session));
     }
 
     /// Has a session looked at again before the worker waits.

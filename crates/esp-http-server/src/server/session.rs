@@ -73,6 +73,8 @@ pub(super) struct Session<S: corosensei::stack::Stack> {
     pub(super) again: bool,
     /// Whether the application was told of it.
     pub(super) connected: bool,
+    /// Requests so far.
+    pub(super) requests: usize,
 }
 
 impl<S: corosensei::stack::Stack> Session<S> {
@@ -100,6 +102,15 @@ pub(super) enum Rank {
     WebSocket,
 }
 
+/// What a task is started for.
+#[derive(Clone)]
+pub(super) enum Job {
+    /// A request, or a WebSocket message.
+    Uri(Found),
+    /// The failure at hand, which an error handler is to answer.
+    Failure,
+}
+
 /// Where a session is in its life.
 pub(super) enum Phase<S: corosensei::stack::Stack> {
     /// Whatever comes before HTTP: the TLS handshake.
@@ -107,7 +118,7 @@ pub(super) enum Phase<S: corosensei::stack::Stack> {
     /// Between requests, or in the middle of a request's head.
     Head,
     /// A whole head or the start of a WebSocket message is there, and waits for its handler's turn.
-    Queued { handler: Found },
+    Queued { job: Job },
     /// Its handler is under way, and waits for something.
     Handling { task: Task<S>, wait: Wait },
     /// The handler has returned; the rest of the body that it did not read is dropped.
@@ -124,7 +135,11 @@ pub(super) enum Timer {
     Handshake,
     Head,
     Idle,
+    /// For its handler's turn.
+    Queue,
     Recv,
+    /// For the rest of a body that nobody wants.
+    Purge,
     Send,
     /// A handler's own wait.
     Task,
@@ -138,11 +153,13 @@ pub(super) enum Timer {
 pub(super) struct Timers([Instant; Timer::ALL.len()]);
 
 impl Timer {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Handshake,
         Self::Head,
         Self::Idle,
+        Self::Queue,
         Self::Recv,
+        Self::Purge,
         Self::Send,
         Self::Task,
         Self::Ping,

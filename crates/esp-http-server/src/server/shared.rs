@@ -8,11 +8,15 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::config::HttpConfig;
 use super::context::ServerContext;
+use super::err_handlers::{ErrHandlers, err_handler};
+use super::published::Published;
 use super::router::Router;
 use super::session::SessionId;
 use super::work::{Mailbox, SessionKind, Work};
-use crate::error::{Error, Result};
+use crate::error::{Error, HandlerError, Result};
+use crate::handler::Request;
 use crate::handler::ws::{KeepAlive, Message, encode_message};
+use crate::proto::status::ErrorCode;
 
 /// Everything that several workers, handles and threads see.
 pub(crate) struct Shared {
@@ -20,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) hooks: Hooks,
     pub(crate) mailboxes: Box<[Mailbox]>,
     pub(crate) router: Router,
+    pub(crate) err_handlers: Published<ErrHandlers>,
     stopping: AtomicBool,
 }
 
@@ -34,9 +39,22 @@ pub(crate) struct Hooks {
 pub(crate) type SessionHook = Box<dyn Fn(SessionId) + Send + Sync>;
 
 impl Shared {
-    pub(crate) fn new(config: HttpConfig, hooks: Hooks, router: Router, workers: usize) -> Self {
+    pub(crate) fn new(
+        config: HttpConfig,
+        hooks: Hooks,
+        router: Router,
+        err_handlers: ErrHandlers,
+        workers: usize,
+    ) -> Self {
         let mailboxes = (0..workers).map(|_| Mailbox::new(config.work_queue_len)).collect();
-        Self { config, hooks, mailboxes, router, stopping: AtomicBool::new(false) }
+        Self {
+            config,
+            hooks,
+            mailboxes,
+            router,
+            err_handlers: Published::new(err_handlers),
+            stopping: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -124,6 +142,25 @@ impl ServerHandle {
             result = result.and(posted);
         }
         result
+    }
+
+    /// Has `handler` answer errors with this code from now on (upstream's
+    /// `httpd_register_err_handler`), instead of the one before; see
+    /// [`ServerBuilder::err_handler`](super::ServerBuilder::err_handler). One that is under way is not
+    /// disturbed.
+    pub fn register_err_handler<F, E>(&self, code: ErrorCode, handler: F)
+    where
+        F: Fn(&mut Request<'_>, ErrorCode) -> Result<(), E> + Send + Sync + 'static,
+        E: Into<HandlerError>,
+    {
+        let handler = err_handler(handler);
+        drop(self.shared.err_handlers.change(|handlers| handlers.replace(code, Some(handler))));
+    }
+
+    /// Has the server itself answer errors with this code from now on (upstream's
+    /// `httpd_register_err_handler` with a null pointer).
+    pub fn unregister_err_handler(&self, code: ErrorCode) {
+        drop(self.shared.err_handlers.change(|handlers| handlers.replace(code, None)));
     }
 
     /// Stops the server: no new sessions; idle ones close; requests that are under way have

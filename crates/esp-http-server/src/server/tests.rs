@@ -2,6 +2,7 @@
 //! has the network, the clients and the clock.
 
 mod bodies;
+mod err_handlers;
 mod errors;
 mod eviction;
 mod handlers;

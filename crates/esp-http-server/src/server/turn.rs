@@ -2,24 +2,26 @@
 //!
 //! Each phase has one method, which moves the session on and says how: [`Step::Again`] if there may
 //! be more to do, [`Step::Rest`] if the session must wait, [`Step::Closed`] if it has ended. The
-//! diagram of the phases is in `session.rs`. What concerns handlers is in `turn/handler.rs`; timers,
-//! and what a waiting session gives back, in `turn/rest.rs`.
+//! diagram of the phases is in `session.rs`. What concerns handlers is in `turn/handler.rs`, errors
+//! that are answered in `turn/errors.rs`; timers, and what a waiting session gives back, in
+//! `turn/rest.rs`.
 
 use super::conn::{Conn, Peer, TX_HIGH};
 use super::event::Notice;
 use super::router::{Found, Routed, UriHandler};
-use super::session::{Phase, Session, Timer};
+use super::session::{Job, Phase, Session, Timer};
 use super::{Stacks, Worker};
-use crate::handler::write_simple;
+use crate::handler::Failure;
 use crate::handler::ws::{Closing, Received, WsState, receive, send_close};
 use crate::net::{Net, NetError, NetId, TxBuf};
-use crate::proto::head::{HeadError, Limits, Parsed};
+use crate::proto::head::{Limits, Parsed};
 use crate::proto::response as encode;
-use crate::proto::status::{ErrorCode, Status};
+use crate::proto::status::Status;
 use crate::proto::ws::frame::CloseCode;
 use crate::proto::ws::handshake;
 use crate::time::Instant;
 
+mod errors;
 mod handler;
 mod rest;
 
@@ -148,7 +150,10 @@ where
                         return self.request();
                     }
                     Ok(Parsed::Partial) => {}
-                    Err(error) => return self.bad_head(&error),
+                    Err(error) => {
+                        let text = alloc::format!("{error}");
+                        return self.bad_head(Failure::with_text(error.status(), text));
+                    }
                 }
             }
             match self.flush() {
@@ -167,45 +172,32 @@ where
         }
     }
 
-    fn bad_head(&mut self, error: &HeadError) -> Step {
-        log::debug!("session {}: bad request: {error}", self.session.id);
-        let status = error.status();
-        let conn = self.conn();
-        conn.keep_alive = false;
-        conn.io_mut().begin();
-        let text = alloc::format!("{error}\n");
-        self.answer(status, &text);
-        self.begin_closing()
-    }
-
     /// A whole head is there.
     fn request(&mut self) -> Step {
         self.session.used = true;
         self.session.timers.stop(Timer::Head);
         self.session.timers.stop(Timer::Idle);
+        self.session.requests += 1;
         self.notice(Notice::OnHeader(self.session.id));
-        let stopping = self.worker.stop_at.is_some();
+        let last = self.worker.stop_at.is_some()
+            || self.session.requests >= self.worker.shared.config.max_requests_per_session;
         let conn = self.session.conn.as_mut().expect("a resting session has its connection");
-        conn.keep_alive = !stopping && conn.io().head.keep_alive();
+        conn.keep_alive = !last && conn.io().head.keep_alive();
         conn.io_mut().begin();
         let head = &conn.io().head;
         match self.worker.router.route(head.method(), head.path()) {
             Routed::To(route) => {
                 let found = Found::new(&self.worker.router, route);
                 match found.handler() {
-                    UriHandler::Http(_) => self.start(found),
+                    UriHandler::Http(_) => self.start(Job::Uri(found)),
                     UriHandler::WebSocket(_) => self.upgrade(found),
                 }
             }
-            Routed::NotFound => {
-                self.answer(Status::NOT_FOUND, "");
-                self.after_response()
-            }
+            Routed::NotFound => self.fail(Failure::new(Status::NOT_FOUND)),
             Routed::MethodNotAllowed(methods) => {
                 let allow: alloc::vec::Vec<_> = methods.iter().map(|of| of.as_str()).collect();
                 self.field("Allow", &allow.join(", "));
-                self.answer(Status::METHOD_NOT_ALLOWED, "");
-                self.after_response()
+                self.fail(Failure::new(Status::METHOD_NOT_ALLOWED))
             }
         }
     }
@@ -230,8 +222,7 @@ where
                 for (name, value) in error.fields() {
                     self.field(name, value);
                 }
-                self.answer(error.status(), &alloc::format!("{error}\n"));
-                self.after_response()
+                self.fail(Failure::with_text(error.status(), alloc::format!("{error}")))
             }
         }
     }
@@ -269,7 +260,7 @@ where
             }
             self.session.phase = Phase::Draining { left };
             if self.conn().io().body.is_done() {
-                self.session.timers.stop(Timer::Recv);
+                self.session.timers.stop(Timer::Purge);
                 return self.after_response();
             }
             if let Flushed::Lost = self.flush() {
@@ -280,8 +271,8 @@ where
                 Arrived::Finished => return self.begin_closing(),
                 Arrived::Lost => return Step::Closed,
                 Arrived::Nothing => {
-                    let timeout = self.worker.shared.config.recv_wait_timeout;
-                    self.session.timers.start(Timer::Recv, self.now + timeout);
+                    let timeout = self.worker.shared.config.purge_timeout;
+                    self.session.timers.start(Timer::Purge, self.now + timeout);
                     return Step::Rest;
                 }
             }
@@ -306,7 +297,7 @@ where
                     Ok(Received::Begun) => {
                         let handler = self.session.ws_handler.clone();
                         return match handler {
-                            Some(handler) => self.start(handler),
+                            Some(handler) => self.start(Job::Uri(handler)),
                             None => Step::Closed,
                         };
                     }
@@ -469,27 +460,6 @@ where
         }
         self.flush();
         Fate::Closed
-    }
-
-    /// Writes a response of the server's own.
-    fn answer(&mut self, status: Status, text: &str) {
-        let id = self.session.id;
-        if status.is_error() {
-            self.notice(Notice::Error(id, status));
-        }
-        let text = match ErrorCode::from_status(status) {
-            Some(code) if text.is_empty() => code.default_text(),
-            _ if text.is_empty() => status.reason(),
-            _ => text,
-        };
-        write_simple(self.conn(), status, text);
-        self.notice(Notice::HeadersSent(id));
-    }
-
-    /// Adds a header field of the server's own to the response to come.
-    fn field(&mut self, name: &str, value: &str) {
-        let written = encode::field(&mut self.conn().io_mut().fields, name, value.as_bytes());
-        debug_assert!(written.is_ok(), "{name}: {value}");
     }
 
     fn lend(&mut self) {

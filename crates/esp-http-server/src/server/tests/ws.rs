@@ -350,11 +350,11 @@ fn a_handler_that_fails_or_panics_closes_with_1011() {
 }
 
 #[test]
-fn a_message_that_stops_coming_ends_the_session() {
+fn a_message_that_stops_coming_is_the_clients_fault() {
     let (engine, client, _) = connected();
     client.send(frame(0x01, b"half"));
     engine.advance(secs(5));
-    expect_close(&client, 1011);
+    expect_close(&client, 1008);
     client.expect_lingering();
 }
 

@@ -1,14 +1,17 @@
 //! A session whose handler waits for its turn, is under way, or has just ended.
 
+use alloc::string::ToString;
+
 use super::super::Stacks;
 use super::super::conn::{Peer, Reply, TX_LOW};
-use super::super::event::Notice;
-use super::super::router::{Found, UriHandler};
-use super::super::session::{Phase, Timer};
+use super::super::router::UriHandler;
+use super::super::session::{Job, Phase, Timer};
 use super::{Arrived, Fate, Flushed, Step, Turn};
 use crate::error::Error;
 use crate::handler::ws::send_close;
-use crate::handler::{Outcome, Request, Resumed, Task, Wait, Wake, WsRequest, contain};
+use crate::handler::{
+    Failure, Link, Outcome, Request, Resumed, Task, Wait, Wake, WsRequest, run, run_err_handler,
+};
 use crate::net::Net;
 use crate::proto::status::Status;
 use crate::proto::ws::frame::CloseCode;
@@ -21,31 +24,45 @@ where
     S::Stack: 'static,
 {
     /// Starts a handler, or lets it wait for its turn behind those that wait already.
-    pub(super) fn start(&mut self, handler: Found) -> Step {
+    pub(super) fn start(&mut self, job: Job) -> Step {
         if self.worker.has_turn() && self.worker.queued.is_empty() {
-            return self.start_now(handler);
+            return self.start_now(job);
         }
         self.worker.queued.push_back(self.session.id);
-        self.session.phase = Phase::Queued { handler };
+        self.enqueue(job)
+    }
+
+    fn enqueue(&mut self, job: Job) -> Step {
+        let timeout = self.worker.shared.config.queue_timeout;
+        self.session.timers.start(Timer::Queue, self.now + timeout);
+        self.session.phase = Phase::Queued { job };
         Step::Again
     }
 
-    fn start_now(&mut self, handler: Found) -> Step {
+    fn start_now(&mut self, job: Job) -> Step {
         let Some(stack) = self.worker.stacks.take() else {
             if self.worker.running > 0 {
                 // Nobody waits longer: the first stack that comes back is for this one.
                 self.worker.queued.push_front(self.session.id);
-                self.session.phase = Phase::Queued { handler };
-                return Step::Again;
+                return self.enqueue(job);
             }
-            log::error!("no stack for a handler: answering 503");
-            self.conn().keep_alive = false;
-            self.answer(Status::SERVICE_UNAVAILABLE, "");
-            return self.begin_closing();
+            log::error!("no stack for a handler");
+            self.session.timers.stop(Timer::Queue);
+            return self.unserved(job);
         };
-        let task = Task::new(stack, move |link| match handler.handler() {
-            UriHandler::Http(handler) => handler(&mut Request::new(link)),
-            UriHandler::WebSocket(handler) => handler(&mut WsRequest::new(link)),
+        self.session.timers.stop(Timer::Queue);
+        let err_handlers = self.worker.err_handlers().clone();
+        let task = Task::new(stack, move |link| match job {
+            Job::Failure => run_err_handler(link, &err_handlers)
+                // It was unregistered meanwhile, and so the answer is the server's.
+                .unwrap_or(Outcome::Returned(Ok(()))),
+            Job::Uri(found) => {
+                let handler = |link: Link<'_>| match found.handler() {
+                    UriHandler::Http(handler) => handler(&mut Request::new(link)),
+                    UriHandler::WebSocket(handler) => handler(&mut WsRequest::new(link)),
+                };
+                run(link, handler, &err_handlers)
+            }
         });
         self.worker.running += 1;
         self.session.phase = Phase::Handling { task, wait: Wait::Readable };
@@ -64,12 +81,45 @@ where
         }
     }
 
+    /// Others have held it up for too long.
+    pub(super) fn queued_too_long(&mut self) -> Step {
+        let id = self.session.id;
+        // Those that wait for longest are at the front.
+        if let Some(at) = self.worker.queued.iter().position(|queued| *queued == id) {
+            self.worker.queued.remove(at);
+        }
+        match core::mem::replace(&mut self.session.phase, Phase::Head) {
+            Phase::Queued { job } => self.unserved(job),
+            phase => {
+                self.session.phase = phase;
+                Step::Again
+            }
+        }
+    }
+
+    /// Says that there is no handler to be had for now, and lets go of the session: what it costs may
+    /// be what others wait for.
+    fn unserved(&mut self, job: Job) -> Step {
+        if self.conn().ws.is_some() {
+            send_close(self.conn(), CloseCode::TRY_AGAIN_LATER, "");
+            self.session.phase = Phase::WebSocket;
+            return Step::Again;
+        }
+        if let Job::Uri(_) = job {
+            let wait = self.worker.shared.config.queue_timeout.as_secs().max(1);
+            self.field("Retry-After", &wait.to_string());
+            self.conn().io_mut().failure = Some(Failure::new(Status::SERVICE_UNAVAILABLE));
+        }
+        self.conn().keep_alive = false;
+        self.answer_failure();
+        self.begin_closing()
+    }
+
     /// Its turn has come.
     pub(in crate::server) fn start_queued(&mut self) -> Fate {
         if let Phase::Queued { .. } = self.session.phase
-            && let Phase::Queued { handler } =
-                core::mem::replace(&mut self.session.phase, Phase::Head)
-            && self.start_now(handler) == Step::Closed
+            && let Phase::Queued { job } = core::mem::replace(&mut self.session.phase, Phase::Head)
+            && self.start_now(job) == Step::Closed
         {
             return Fate::Closed;
         }
@@ -126,7 +176,7 @@ where
         let resumed = task.resume(conn, wake);
         let (Resumed::Waiting(conn, _) | Resumed::Finished(conn, _)) = &resumed;
         if !had_head && conn.io().reply != Reply::None {
-            self.worker.observer.notice(Notice::HeadersSent(self.session.id));
+            self.worker.tell_of_response(self.session.id, conn.io().status);
         }
         match resumed {
             Resumed::Waiting(conn, for_what) => {
@@ -151,45 +201,21 @@ where
 
     /// A handler has ended.
     fn ended(&mut self, outcome: Outcome) -> Step {
-        let id = self.session.id;
-        match &outcome {
-            Outcome::Returned(Ok(())) => {}
-            Outcome::Returned(Err(error)) => {
-                // What the error says of itself is the application's code, too.
-                if contain(|| log::info!("session {id}: handler failed: {error}")).is_none() {
-                    log::error!("session {id}: handler failed, and its error panicked");
-                }
-            }
-            Outcome::Panicked => log::error!("session {id}: handler panicked"),
-        }
-        if self.conn().peer == Peer::Gone || self.conn().is_closing() {
+        if self.conn().is_over() {
             return self.after_cut(outcome);
         }
         if self.conn().ws.is_some() {
             return self.ws_ended(outcome);
         }
-        let (status, text) = match (outcome, self.conn().io().reply) {
+        match (outcome, self.conn().io().reply) {
             (Outcome::Returned(Ok(())), Reply::Done) => return self.after_response(),
-            // A head without the body it announced can only be cut off.
-            (_, Reply::Open) => return self.begin_closing(),
-            (Outcome::Returned(Ok(())), Reply::None) => {
-                log::error!("session {id}: the handler returned without a response");
-                (Some(Status::INTERNAL_SERVER_ERROR), None)
+            // Nobody has answered: neither the handler nor, if it failed, an error handler.
+            (_, Reply::None) => {
+                self.conn().keep_alive = false;
+                self.answer_failure();
             }
-            (Outcome::Returned(Err(error)), _) => match Error::find(&error) {
-                Some(error) => (error.status(), Some(alloc::format!("{error}\n"))),
-                None => (Some(Status::INTERNAL_SERVER_ERROR), None),
-            },
-            (Outcome::Panicked, _) => (Some(Status::INTERNAL_SERVER_ERROR), None),
-        };
-        self.conn().keep_alive = false;
-        if let Some(status) = status
-            && self.conn().io().reply == Reply::None
-        {
-            self.conn().io_mut().fields.clear();
-            // What went wrong in here is for the log; what the client did wrong is for the client.
-            let text = text.filter(|_| status.code() < 500).unwrap_or_default();
-            self.answer(status, &text);
+            // A head without the body it announced can only be cut off.
+            (_, Reply::Open | Reply::Done) => {}
         }
         self.begin_closing()
     }
@@ -205,13 +231,18 @@ where
 
     fn ws_ended(&mut self, outcome: Outcome) -> Step {
         self.session.used = true;
-        let failed = match &outcome {
-            Outcome::Returned(Ok(())) => false,
-            Outcome::Returned(Err(error)) => !matches!(Error::find(error), Some(Error::Closed)),
-            Outcome::Panicked => true,
+        let code = match &outcome {
+            Outcome::Returned(Ok(())) => None,
+            Outcome::Returned(Err(error)) => match Error::find(error) {
+                Some(Error::Closed) => None,
+                // The client's fault: it has stopped in the middle of a message.
+                Some(Error::TimedOut) => Some(CloseCode::POLICY_VIOLATION),
+                _ => Some(CloseCode::INTERNAL_ERROR),
+            },
+            Outcome::Panicked => Some(CloseCode::INTERNAL_ERROR),
         };
-        if failed {
-            send_close(self.conn(), CloseCode::INTERNAL_ERROR, "");
+        if let Some(code) = code {
+            send_close(self.conn(), code, "");
         }
         self.session.phase = Phase::WebSocket;
         Step::Again

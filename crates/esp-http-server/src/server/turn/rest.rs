@@ -7,8 +7,8 @@ use super::super::Stacks;
 use super::super::conn::Peer;
 use super::super::session::{Phase, Rank, Session, Timer};
 use super::{Fate, Step, Turn};
-use crate::handler::Wake;
 use crate::handler::ws::send_ping;
+use crate::handler::{Failure, Wake};
 use crate::net::{Net, NetError};
 use crate::proto::status::Status;
 
@@ -43,16 +43,10 @@ where
                 self.open_failed(&NetError::TimedOut);
                 Step::Closed
             }
-            Timer::Head => {
-                self.conn().keep_alive = false;
-                self.conn().io_mut().begin();
-                self.answer(Status::REQUEST_TIMEOUT, "");
-                self.begin_closing()
-            }
-            Timer::Recv => match self.session.phase {
-                Phase::Handling { .. } => self.resume(Wake::TimedOut),
-                _ => self.begin_closing(),
-            },
+            Timer::Head => self.bad_head(Failure::new(Status::REQUEST_TIMEOUT)),
+            Timer::Queue => self.queued_too_long(),
+            Timer::Recv => self.resume(Wake::TimedOut),
+            Timer::Purge => self.begin_closing(),
             Timer::Send => {
                 self.conn().peer = Peer::Gone;
                 self.resume(Wake::TimedOut);

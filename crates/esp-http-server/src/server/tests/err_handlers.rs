@@ -1,0 +1,541 @@
+//! Error handlers: which errors go to them, what they find, and whether the session stays open.
+
+use super::support::*;
+use crate::server::{HandlerMode, HttpConfig, ServerBuilder};
+use crate::{Error, ErrorCode, Request, Result, Status};
+
+fn config() -> HttpConfig {
+    HttpConfig {
+        max_req_hdr_len: 200,
+        max_uri_len: 50,
+        purge_len: 100,
+        head_timeout: secs(4),
+        recv_wait_timeout: secs(5),
+        ..HttpConfig::default()
+    }
+}
+
+/// Panics on purpose, without the noise on standard error.
+fn panic_quietly() -> ! {
+    std::panic::resume_unwind(Box::new("on purpose"))
+}
+
+/// What its error handlers answer.
+fn page(code: ErrorCode) -> String {
+    let status = code.status();
+    ok("page").replace("200 OK", &format!("{} {}", status.code(), status.reason()))
+}
+
+fn last_page(code: ErrorCode) -> String {
+    page(code).replace("\r\nContent-Length", "\r\nConnection: close\r\nContent-Length")
+}
+
+fn answer(request: &mut Request, code: ErrorCode) -> Result {
+    request.respond().status(code.status()).send("page")
+}
+
+fn routes<T: crate::Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
+    server
+        .get("/a", path)
+        .post("/ten", |request: &mut Request| -> Result {
+            let body = request.recv_all(10)?;
+            request.respond().send(body.len().to_string())
+        })
+        .post("/len", |request: &mut Request| -> Result {
+            let len = request.content_len()?;
+            request.respond().send(len.to_string())
+        })
+        .get("/refused", |_: &mut Request| -> Result {
+            Err(Error::Refused(Status::FORBIDDEN, "members only".into()))
+        })
+        .get("/teapot", |_: &mut Request| -> Result {
+            Err(Error::Refused(Status::CONFLICT, "too late".into()))
+        })
+        .get("/panics", |_: &mut Request| -> Result { panic_quietly() })
+        .get("/nothing", |_: &mut Request| -> Result { Ok(()) })
+        .get("/parse", |_: &mut Request| -> Result { Ok("secret".parse::<u8>().map(|_| ())?) })
+}
+
+/// With an error handler for every code, which notes what it finds.
+fn engine() -> (Engine, Log) {
+    let log = Log::default();
+    let engine = Engine::new(config(), |server| {
+        ErrorCode::ALL.into_iter().fold(routes(server), |server, code| {
+            let noted = log.clone();
+            server.err_handler(code, move |request: &mut Request, code| -> Result {
+                let (status, text) = (code.status().code(), request.err_text().unwrap());
+                noted.note(format!("{status} {} {:?}: {text}", request.method(), request.uri()));
+                answer(request, code)
+            })
+        })
+    });
+    (engine, log)
+}
+
+#[test]
+fn errors_that_the_server_finds_in_a_whole_request_keep_the_session_open() {
+    let (engine, log) = engine();
+    let client = engine.connect();
+    client.send([post("/nowhere", "body"), get("/a")].concat());
+    client.expect([page(ErrorCode::NotFound), ok("/a")].concat());
+    assert_eq!(log.take(), ["404 POST \"/nowhere\": Nothing here goes by this URI"]);
+    client.send([post("/a", "body"), get("/a")].concat());
+    let allowed = "\r\nAllow: GET, HEAD\r\n\r\n";
+    let not_allowed = page(ErrorCode::MethodNotAllowed).replacen("\r\n\r\n", allowed, 1);
+    client.expect([not_allowed, ok("/a")].concat());
+    client.expect_open();
+}
+
+#[test]
+fn an_error_in_a_head_closes_the_session_whatever_its_handler_returns() {
+    let host = "Host: a\r\n";
+    for (expected, head) in [
+        (
+            "400 POST \"\": Content-Length is not",
+            format!("POST /a HTTP/1.1\r\n{host}Content-Length: +5\r\n\r\n"),
+        ),
+        ("400 GET \"\": Host is missing", "GET /a HTTP/1.1\r\nA: b\r\n\r\n".into()),
+        ("400 GET \"\": the request line", "nonsense\r\n\r\n".into()),
+        ("400 GET \"\": this port speaks plain", "\u{16}\u{3}\u{1}\r\n\r\n".into()),
+        (
+            "414 PUT \"\": the URI is longer than 50",
+            format!("PUT /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(50)),
+        ),
+        (
+            "431 DELETE \"\": the head is longer",
+            format!("DELETE /a HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(200)),
+        ),
+        ("501 GET \"\": the method is not known", format!("BREW /a HTTP/1.1\r\n{host}\r\n")),
+        (
+            "501 POST \"\": the only Transfer-Encoding",
+            format!("POST /a HTTP/1.1\r\nTransfer-Encoding: x\r\n{host}\r\n"),
+        ),
+        ("505 GET \"\": HTTP/2.0 is not supported", format!("GET /a HTTP/2.0\r\n{host}\r\n")),
+    ] {
+        let (engine, log) = engine();
+        let client = engine.connect();
+        client.send([get("/a"), head.clone(), get("/a")].concat());
+        let code = expected[..3].parse().ok().and_then(Status::new).unwrap();
+        let code = ErrorCode::from_status(code).unwrap();
+        client.expect([ok("/a"), last_page(code)].concat());
+        let noted = log.take();
+        assert!(noted.len() == 1 && noted[0].starts_with(expected), "{head:?}: {noted:?}");
+        client.expect_lingering();
+        client.send(get("/a"));
+        client.expect_nothing();
+        client.finish();
+        assert_eq!((engine.open(), engine.lent()), (0, 0));
+    }
+}
+
+#[test]
+fn a_request_that_could_not_be_read_is_empty_to_its_error_handler() {
+    let log = Log::default();
+    let noted = log.clone();
+    let engine = Engine::new(config(), |server| {
+        let look = move |request: &mut Request, code| -> Result {
+            let body = request.recv_all(100);
+            noted.note(format!(
+                "{:?} {:?} {:?} {:?} {} {:?} {:?} {body:?}",
+                request.path(),
+                request.query(),
+                request.header("host"),
+                request.header(""),
+                request.headers().count(),
+                request.body_len(),
+                request.content_len(),
+            ));
+            answer(request, code)
+        };
+        server
+            .err_handler(ErrorCode::BadRequest, look.clone())
+            .err_handler(ErrorCode::RequestTimeout, look)
+    });
+    let start = "POST http://h/a?b=c HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n";
+    for end in ["Host: b\r\n\r\nxyz", "Content-Length: 3\r\n\r\nxyz", "A b\r\n\r\n", "Cookie: "] {
+        let client = engine.connect();
+        client.send([start, end].concat());
+        if end == "Cookie: " {
+            engine.advance(secs(4));
+        }
+        assert!(client.text().ends_with("page"), "{end}");
+        client.expect_lingering();
+        assert_eq!(log.take(), ["\"\" None None None 0 None Ok(0) Ok([])"], "{end}");
+    }
+}
+
+#[test]
+fn a_head_that_does_not_come_goes_to_the_handler_of_408_and_closes() {
+    let (engine, log) = engine();
+    let client = engine.connect();
+    client.send("PUT /a HTTP/1.1\r\nHost: ");
+    engine.advance(millis(3999));
+    client.expect_nothing();
+    engine.advance(millis(1));
+    client.expect(last_page(ErrorCode::RequestTimeout));
+    assert_eq!(log.take(), ["408 PUT \"\": The request did not arrive in time"]);
+    client.send("a\r\n\r\n");
+    client.expect_nothing();
+    client.expect_lingering();
+}
+
+#[test]
+fn what_a_handler_ends_with_goes_to_an_error_handler_and_may_keep_the_session() {
+    let (engine, log) = engine();
+    let client = engine.connect();
+    client.send([get("/refused"), post("/ten", &"x".repeat(11)), get("/a")].concat());
+    let pages = [page(ErrorCode::Forbidden), page(ErrorCode::ContentTooLarge), ok("/a")];
+    client.expect(pages.concat());
+    client.send(
+        [
+            post("/len", "").replace("Content-Length: 0", "Transfer-Encoding: chunked"),
+            "0\r\n\r\n".into(),
+        ]
+        .concat(),
+    );
+    client.expect(page(ErrorCode::LengthRequired));
+    client.expect_open();
+    assert_eq!(
+        log.take(),
+        [
+            "403 GET \"/refused\": members only",
+            "413 POST \"/ten\": the body is longer than the 10 bytes that are accepted here",
+            "411 POST \"/len\": this resource takes no chunked body; send a Content-Length",
+        ]
+    );
+    // There is no error handler for it to go to.
+    client.send(get("/teapot"));
+    assert_eq!(client.expect_last("409 Conflict"), "too late\n");
+    assert!(log.take().is_empty());
+}
+
+#[test]
+fn a_body_that_is_too_long_to_be_dropped_closes_the_session() {
+    let (engine, _) = engine();
+    let client = engine.connect();
+    client.send([post("/ten", &"x".repeat(101)), get("/a")].concat());
+    client.expect(last_page(ErrorCode::ContentTooLarge));
+    client.expect_lingering();
+    // And one that can be dropped does not.
+    let client = engine.connect();
+    client.send([post("/ten", &"x".repeat(100)), get("/a")].concat());
+    client.expect([page(ErrorCode::ContentTooLarge), ok("/a")].concat());
+}
+
+#[test]
+fn a_body_that_is_broken_or_stays_away_closes_the_session() {
+    let (engine, log) = engine();
+    let chunked = "POST /ten HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let client = engine.connect();
+    client.send([chunked, "g\r\n0\r\n\r\n", &get("/a")].concat());
+    client.expect(last_page(ErrorCode::BadRequest));
+    client.expect_lingering();
+    let client = engine.connect();
+    client.send(post("/ten", "abc").replace("abc", "ab"));
+    engine.advance(secs(5));
+    client.expect(last_page(ErrorCode::RequestTimeout));
+    client.send(["c", &get("/a")].concat());
+    client.expect_nothing();
+    let client = engine.connect();
+    client.put(post("/ten", "abc").replace("abc", "ab"));
+    client.finish();
+    client.expect(last_page(ErrorCode::BadRequest));
+    let noted = log.take();
+    assert!(noted[0].starts_with("400 POST \"/ten\": the body of the request is malformed"));
+    assert_eq!(noted[1], "408 POST \"/ten\": the peer was silent for too long");
+    assert_eq!(noted[2], "400 POST \"/ten\": the peer closed before the end of the body");
+}
+
+#[test]
+fn a_handler_that_fails_panics_or_says_nothing_goes_to_the_handler_of_500_and_closes() {
+    for path in ["/panics", "/nothing", "/parse"] {
+        let (engine, log) = engine();
+        let client = engine.connect();
+        client.send([get(path), get("/a")].concat());
+        client.expect(last_page(ErrorCode::InternalServerError));
+        client.expect_lingering();
+        let text = ErrorCode::InternalServerError.default_text();
+        assert_eq!(log.take(), [format!("500 GET {path:?}: {text}")]);
+    }
+}
+
+#[test]
+fn an_error_behind_the_response_goes_to_nobody() {
+    let log = Log::default();
+    let noted = log.clone();
+    let engine = Engine::new(config(), |server| {
+        server
+            .get("/", |request: &mut Request| -> Result {
+                request.respond().send("done")?;
+                Err(Error::NoSession)
+            })
+            .get("/half", |request: &mut Request| -> Result {
+                request.respond().sized(9)?.send("half")?;
+                Err(Error::NoSession)
+            })
+            .err_handler(ErrorCode::InternalServerError, move |_: &mut Request, _| -> Result {
+                noted.note("called");
+                Ok(())
+            })
+    });
+    let client = engine.connect();
+    client.send(get("/"));
+    client.expect(ok("done"));
+    client.expect_closed();
+    let client = engine.connect();
+    client.send(get("/half"));
+    assert!(client.text().ends_with("\r\n\r\nhalf"));
+    client.expect_closed();
+    assert!(log.take().is_empty());
+}
+
+#[test]
+fn an_error_handler_that_returns_an_error_closes_the_session() {
+    let engine = Engine::new(config(), |server| {
+        server.get("/a", path).err_handler(ErrorCode::NotFound, |request: &mut Request, code| {
+            answer(request, code)?;
+            Err(Error::NoSession)
+        })
+    });
+    let client = engine.connect();
+    client.send([get("/nowhere"), get("/a")].concat());
+    client.expect(page(ErrorCode::NotFound));
+    client.expect_lingering();
+}
+
+#[test]
+fn when_an_error_handler_fails_the_server_answers() {
+    type Handler = fn(&mut Request, ErrorCode) -> Result;
+    let handlers: [Handler; 4] = [
+        |_, _| Ok(()),
+        |_, _| Err(Error::Refused(Status::BAD_REQUEST, "never told".into())),
+        |_, _| panic_quietly(),
+        |request, _| {
+            // Set, and never sent.
+            let _ = request.respond().header("X-Lost", "1");
+            Err(Error::NoSession)
+        },
+    ];
+    for handler in handlers {
+        let (engine, stacks) = Engine::with_stacks(config(), 1, |server| {
+            ErrorCode::ALL
+                .into_iter()
+                .fold(routes(server), |server, code| server.err_handler(code, handler))
+        });
+        for (request, status, text) in [
+            (get("/nowhere"), "404 Not Found", ErrorCode::NotFound.default_text()),
+            (get("/refused"), "403 Forbidden", "members only\n"),
+            (
+                get("/panics"),
+                "500 Internal Server Error",
+                ErrorCode::InternalServerError.default_text(),
+            ),
+            ("GET /a HTTP/1.1\r\n\r\n".into(), "400 Bad Request", "Host is missing\n"),
+        ] {
+            let client = engine.connect();
+            client.send(request);
+            assert_eq!(client.expect_last(status), text);
+        }
+        let client = engine.connect();
+        client.send(post("/a", ""));
+        let text = client.text();
+        assert!(text.contains("\r\nAllow: GET, HEAD\r\n") && !text.contains("X-Lost"), "{text}");
+        assert_eq!(stacks.load(std::sync::atomic::Ordering::Relaxed), 0);
+    }
+}
+
+#[test]
+fn an_error_handler_may_read_the_body_wait_and_answer_in_pieces() {
+    let engine = Engine::new(config(), |server| {
+        server.get("/a", path).err_handler(
+            ErrorCode::NotFound,
+            |request: &mut Request, code| -> Result {
+                let body = request.recv_all(10)?;
+                request.sleep(secs(1))?;
+                let mut page = request.respond().status(code.status()).chunked()?;
+                page.send(body)?;
+                page.finish()
+            },
+        )
+    });
+    let client = engine.connect();
+    client.send("PUT /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n1");
+    let other = engine.connect();
+    other.send(get("/a"));
+    other.expect(ok("/a"));
+    client.send("23");
+    client.expect_nothing();
+    engine.advance(secs(1));
+    let text = client.text();
+    assert!(text.starts_with("HTTP/1.1 404 Not Found\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n3\r\n123\r\n0\r\n\r\n"), "{text}");
+    client.send(get("/a"));
+    client.expect(ok("/a"));
+}
+
+#[test]
+fn an_error_handler_that_is_cut_off_is_told() {
+    let log = Log::default();
+    let noted = log.clone();
+    let engine = Engine::new(config(), |server| {
+        server.err_handler(ErrorCode::BadRequest, move |request: &mut Request, _| -> Result {
+            noted.note(format!("{:?}", request.sleep(secs(9))));
+            request.respond().send("")
+        })
+    });
+    let client = engine.connect();
+    client.send("nonsense\r\n");
+    client.reset();
+    client.expect_closed();
+    assert_eq!(log.take(), ["Err(the session is closed)"]);
+    assert_eq!((engine.open(), engine.lent()), (0, 0));
+}
+
+#[test]
+fn a_handler_that_was_told_to_end_calls_no_error_handler() {
+    let (engine, log) = engine();
+    let client = engine.connect();
+    client.send(post("/ten", "abc").replace("abc", "a"));
+    client.reset();
+    client.expect_closed();
+    assert!(log.take().is_empty());
+}
+
+#[test]
+fn error_handlers_change_while_the_server_runs() {
+    let engine = Engine::new(config(), |server| {
+        server
+            .err_handler(ErrorCode::NotFound, |request: &mut Request, _| {
+                request.respond().send("first")
+            })
+            .err_handler(ErrorCode::NotFound, |request: &mut Request, _| {
+                request.respond().send("second")
+            })
+            .post("/change", |request: &mut Request| -> Result {
+                request.server().register_err_handler(ErrorCode::NotFound, answer);
+                request.handle_err(ErrorCode::NotFound, None)
+            })
+    });
+    let client = engine.connect();
+    client.send(get("/nowhere"));
+    client.expect(ok("second"));
+    client.send([post("/change", ""), get("/nowhere")].concat());
+    client.expect(page(ErrorCode::NotFound).repeat(2));
+    engine.handle().unregister_err_handler(ErrorCode::NotFound);
+    client.send(get("/nowhere"));
+    assert!(client.text().ends_with(ErrorCode::NotFound.default_text()));
+    client.expect_open();
+}
+
+#[test]
+fn a_handler_hands_its_request_to_an_error_handler() {
+    let log = Log::default();
+    let noted = log.clone();
+    let engine = Engine::new(config(), |server| {
+        server
+            .get("/a", path)
+            .post("/*", |request: &mut Request| -> Result {
+                assert_eq!(request.err_text(), None);
+                let code = match request.path() {
+                    "/404" => ErrorCode::NotFound,
+                    "/401" => ErrorCode::Unauthorized,
+                    "/403" => ErrorCode::Forbidden,
+                    "/501" => ErrorCode::MethodNotImplemented,
+                    _ => ErrorCode::InternalServerError,
+                };
+                request.handle_err(code, Some("no such article"))?;
+                let again = request.handle_err(code, None);
+                assert!(matches!(again, Err(Error::ResponseStarted)));
+                Ok(())
+            })
+            .err_handler(ErrorCode::NotFound, move |request: &mut Request, code| -> Result {
+                noted.note(request.err_text().unwrap());
+                answer(request, code)
+            })
+            .err_handler(ErrorCode::Unauthorized, |_: &mut Request, _| -> Result {
+                panic_quietly()
+            })
+            // Round and round.
+            .err_handler(ErrorCode::MethodNotImplemented, |request: &mut Request, code| {
+                request.handle_err(code, None)
+            })
+    });
+    let client = engine.connect();
+    client.send([post("/404", "body"), get("/a")].concat());
+    client.expect([page(ErrorCode::NotFound), ok("/a")].concat());
+    assert_eq!(log.take(), ["no such article"]);
+    // Without an error handler, and with one that leaves it to the server.
+    for path in ["/403", "/501"] {
+        client.send(post(path, ""));
+        let text = client.text();
+        assert!(text.starts_with(&format!("HTTP/1.1 {} ", &path[1..])), "{text}");
+        assert!(text.ends_with("\r\n\r\nno such article\n"), "{text}");
+        client.expect_open();
+    }
+    client.send(post("/401", ""));
+    assert_eq!(client.expect_last("401 Unauthorized"), "no such article\n");
+    let client = engine.connect();
+    client.send(post("/500", ""));
+    assert_eq!(client.expect_last("500 Internal Server Error"), "no such article\n");
+}
+
+#[test]
+fn in_serial_mode_an_error_handler_waits_for_its_turn_too() {
+    let config =
+        HttpConfig { handler_mode: HandlerMode::Serial, queue_timeout: secs(3), ..config() };
+    let engine = Engine::new(config, |server| {
+        routes(server)
+            .get("/sleep", |request: &mut Request| -> Result {
+                request.sleep(secs(2))?;
+                path(request)
+            })
+            .err_handler(ErrorCode::NotFound, answer)
+            .err_handler(ErrorCode::BadRequest, answer)
+    });
+    let (sleeping, lost, bad) = (engine.connect(), engine.connect(), engine.connect());
+    sleeping.send(get("/sleep"));
+    lost.send([get("/nowhere"), get("/sleep")].concat());
+    bad.send("nonsense\r\n");
+    lost.expect_nothing();
+    bad.expect_nothing();
+    engine.advance(secs(2));
+    lost.expect(page(ErrorCode::NotFound));
+    bad.expect(last_page(ErrorCode::BadRequest));
+    // Who waits for too long gets the server's word.
+    let late = engine.connect();
+    engine.handle().register_err_handler(ErrorCode::Forbidden, |request: &mut Request, _| {
+        request.sleep(secs(9))
+    });
+    engine.advance(secs(2));
+    sleeping.send(get("/refused"));
+    late.send(get("/nowhere"));
+    engine.advance(secs(3));
+    assert_eq!(late.expect_last("404 Not Found"), ErrorCode::NotFound.default_text());
+}
+
+#[test]
+fn every_error_is_told_once_whoever_answers_it() {
+    let (engine, notices) = Engine::recorded(config(), |server| {
+        routes(server).err_handler(ErrorCode::NotFound, answer).get(
+            "/gone",
+            |request: &mut Request| -> Result {
+                request.respond().status(Status::GONE).send("gone")
+            },
+        )
+    });
+    for (request, status) in [
+        (get("/nowhere"), 404),
+        (post("/a", ""), 405),
+        (get("/gone"), 410),
+        (get("/refused"), 403),
+        (get("/panics"), 500),
+        ("nonsense\r\n".into(), 400),
+    ] {
+        let client = engine.connect();
+        client.send(request);
+        let noted = notices.take();
+        let told = noted.iter().position(|line| line.starts_with("Error")).unwrap();
+        assert_eq!(noted[told..told + 2], [format!("Error({status})"), "HeadersSent".into()]);
+        assert_eq!(noted.iter().filter(|line| line.starts_with("Error")).count(), 1);
+    }
+}
