@@ -25,7 +25,8 @@ pub type HandlerError = Box<dyn core::error::Error + Send + Sync>;
 pub enum Error {
     // The peer.
     /// The peer sent nothing for `recv_wait_timeout`, or took nothing for `send_wait_timeout`
-    /// (upstream's `HTTPD_SOCK_ERR_TIMEOUT`). Passed on by a handler: 408.
+    /// (upstream's `HTTPD_SOCK_ERR_TIMEOUT`). Passed on by a handler: 408, or for a WebSocket
+    /// close code 1008.
     TimedOut,
     /// The peer is gone, the session was evicted, or the server stops.
     Closed,

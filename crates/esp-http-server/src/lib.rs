@@ -48,7 +48,8 @@
 //! 4. In `Head`, bytes are received into buffers that the worker lends, and
 //!    [`Head::parse`](proto::head::Head::parse) answers complete, partial or an error that knows its
 //!    status.
-//! 5. The router (`server/router.rs`) finds the handler, or the turn answers 404 or 405.
+//! 5. The router (`server/router.rs`) finds the handler; or it is 404 or 405, which the application's
+//!    error handler answers (`handler/errors.rs`) or else the turn.
 //! 6. The handler starts as a task on a pooled stack (`handler/task.rs`), and is given the connection by
 //!    value. Where it must wait, for more of the body or for room to send, it hands the connection back
 //!    and is suspended.

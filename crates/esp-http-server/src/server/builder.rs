@@ -276,6 +276,7 @@ fn check(config: &HttpConfig, workers: usize) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use alloc::string::{String, ToString};
 
     fn error(config: HttpConfig) -> String {
@@ -293,6 +294,26 @@ mod tests {
             error(HttpConfig { work_queue_len: 0, ..HttpConfig::default() }),
             "work_queue_len = 0: nothing could be queued"
         );
+    }
+
+    #[test]
+    fn no_limit_may_be_so_small_that_nothing_works() {
+        let with = |change: fn(&mut HttpConfig)| {
+            let mut config = HttpConfig::default();
+            change(&mut config);
+            check(&config, 1).map_err(|error| error.to_string())
+        };
+        let stack =
+            |size: &str| Err(format!("stack_size = {size}: a handler needs 4096 bytes at least"));
+        assert_eq!(with(|config| config.stack_size = 0), stack("0"));
+        assert_eq!(with(|config| config.stack_size = 4095), stack("4095"));
+        assert_eq!(with(|config| config.stack_size = 4096), Ok(()));
+        assert!(with(|config| config.max_req_hdr_fields = 0).is_err());
+        assert_eq!(with(|config| config.max_req_hdr_fields = 1), Ok(()));
+        assert!(with(|config| config.max_requests_per_session = 0).is_err());
+        assert_eq!(with(|config| config.max_requests_per_session = 1), Ok(()));
+        assert!(with(|config| config.max_req_hdr_len = 15).is_err());
+        assert!(with(|config| config.max_uri_len = 0).is_err());
     }
 
     #[test]

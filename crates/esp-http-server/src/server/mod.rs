@@ -441,6 +441,15 @@ impl<S: Stacks> Worker<S> {
         self.running == 0 || self.shared.config.handler_mode == HandlerMode::Concurrent
     }
 
+    /// Takes a session out of the queue, which must not fill with those that have left while one
+    /// handler holds up all others.
+    fn dequeue(&mut self, session: SessionId) {
+        // Those that leave are mostly those that have waited for longest, at the front.
+        if let Some(at) = self.queued.iter().position(|queued| *queued == session) {
+            self.queued.remove(at);
+        }
+    }
+
     /// The session to close for a new one.
     fn victim(&self) -> Option<u32> {
         let mut ranks = self.lru.iter();
@@ -466,6 +475,9 @@ impl<S: Stacks> Worker<S> {
     fn removed(&mut self, mut session: Session<S::Stack>) {
         debug_assert!(!matches!(session.phase, Phase::Handling { .. }), "a task is never dropped");
         self.open -= 1;
+        if let Phase::Queued { .. } = session.phase {
+            self.dequeue(session.id);
+        }
         self.deadlines.remove(session.id.slot());
         self.set_rank(&mut session, None);
         if let Some(conn) = &mut session.conn {

@@ -11,6 +11,8 @@
 //!                        │ closed by either side                                  ▼
 //!                        └──────────────────────────────────────────────── WebSocket ⇄ Queued
 //! ```
+//!
+//! An error handler is queued and handled as any handler is, also from `Head` for a bad head.
 
 use alloc::boxed::Box;
 use core::fmt;

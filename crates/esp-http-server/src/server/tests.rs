@@ -6,6 +6,7 @@ mod err_handlers;
 mod errors;
 mod eviction;
 mod handlers;
+mod limits;
 mod net_contract;
 mod random;
 mod refused;

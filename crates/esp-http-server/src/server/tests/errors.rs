@@ -99,6 +99,21 @@ fn a_request_that_is_refused_is_told_why_unless_it_is_our_fault() {
 }
 
 #[test]
+fn only_an_error_can_refuse_a_request() {
+    for code in [100, 101, 200, 204, 304, 399, 600, 999] {
+        let status = Status::new(code).unwrap();
+        let engine = engine(move |_| Err(Error::Refused(status, "fine".into())));
+        let client = engine.connect();
+        client.send(get("/"));
+        assert!(!client.expect_last("500 Internal Server Error").contains("fine"));
+    }
+    for code in [400, 499, 500, 599] {
+        let status = Status::new(code).unwrap();
+        assert_eq!(Error::Refused(status, String::new()).status(), Some(status));
+    }
+}
+
+#[test]
 fn an_error_after_the_response_only_ends_the_connection() {
     let engine = engine(|request| {
         request.respond().send("done")?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::support::*;
 use super::ws::{TEXT, UPGRADE, frame};
 use crate::server::{HandlerMode, HttpConfig};
-use crate::{KeepAlive, Message, Request, Result, WsRequest};
+use crate::{ErrorCode, KeepAlive, Message, Request, Result, WsRequest};
 
 /// Numbers that look random and are the same every time (xorshift64).
 struct Dice(u64);
@@ -73,7 +73,9 @@ fn engine(dice: &mut Dice, patience: Option<Duration>) -> (Engine, Arc<AtomicUsi
         config = HttpConfig {
             handshake_timeout: patience,
             head_timeout: patience,
+            queue_timeout: patience,
             recv_wait_timeout: patience,
+            purge_timeout: patience,
             send_wait_timeout: patience,
             idle_timeout: patience,
             linger_timeout: patience,
@@ -92,6 +94,12 @@ fn engine(dice: &mut Dice, patience: Option<Duration>) -> (Engine, Arc<AtomicUsi
             .post("/stream", stream)
             .post("/unread", |request: &mut Request| -> Result { request.respond().send("") })
             .ws("/ws", ws_echo)
+            .err_handler(ErrorCode::MethodNotAllowed, |request: &mut Request, _| echo(request))
+            .err_handler(ErrorCode::BadRequest, |request: &mut Request, _| sleep(request))
+            .err_handler(ErrorCode::InternalServerError, |request: &mut Request, _| -> Result {
+                request.sleep(secs(1))?;
+                std::panic::resume_unwind(Box::new("on purpose"))
+            })
             .ws_keep_alive(KeepAlive { ping_every: secs(3), close_after: secs(3) })
     })
 }
@@ -111,6 +119,7 @@ fn bytes(dice: &mut Dice) -> Vec<u8> {
         11 => frame(dice.one_of(&[0x88, 0x89, 0x8a]), b""),
         12 => get("/many").repeat(dice.below(100)).into(),
         13 => b"nonsense".into(),
+        14 => post("/a", &"x".repeat(dice.below(2000))).into(),
         _ => get("/a").into(),
     };
     if dice.below(4) == 0 {

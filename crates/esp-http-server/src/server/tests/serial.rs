@@ -1,8 +1,11 @@
 //! `HandlerMode::Serial`: one handler at a time, in order, and nobody else held up.
 
+use std::sync::atomic::Ordering;
+
 use super::support::*;
+use super::ws::{TEXT, expect_close, frame, upgrade};
 use crate::server::{HandlerMode, HttpConfig};
-use crate::{Request, Result};
+use crate::{Request, Result, WsRequest};
 
 fn engine(config: HttpConfig) -> (Engine, Log) {
     let log = Log::default();
@@ -122,6 +125,7 @@ fn for_a_client_that_has_gone_no_handler_starts() {
     gone.send(head("/gone"));
     gone.reset();
     gone.expect_closed();
+    assert_eq!(engine.queued(), 0, "a queue of clients that have left would grow without bound");
     blocker.send("b");
     assert_eq!(log.take(), ["> /blocker", "< /blocker"]);
 }
@@ -140,4 +144,104 @@ fn a_place_that_a_queued_handler_makes_free_is_given_to_the_next_in_the_backlog(
     assert_eq!(closing.expect_last("200 OK"), "bye");
     assert_eq!(engine.backlog(), 0, "accepted without a new report");
     next.expect_open();
+}
+
+#[test]
+fn who_waits_for_its_turn_for_too_long_is_told_when_to_come_back() {
+    let config =
+        HttpConfig { queue_timeout: secs(7), recv_wait_timeout: secs(60), ..HttpConfig::default() };
+    let (engine, log) = engine(config);
+    let (blocker, early, late) = (engine.connect(), engine.connect(), engine.connect());
+    blocker.send(head("/blocker"));
+    early.send(post("/early", "e"));
+    engine.advance(secs(1));
+    late.send(post("/late", "l"));
+    engine.advance(millis(5999));
+    early.expect_nothing();
+    engine.advance(millis(1));
+    let text = early.text();
+    assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{text}");
+    assert!(text.contains("\r\nRetry-After: 7\r\n"), "{text}");
+    assert!(text.contains("\r\nConnection: close\r\n"), "{text}");
+    assert_eq!(engine.queued(), 1);
+    early.finish();
+    // The next one in its slot does not inherit its place.
+    let successor = engine.connect();
+    successor.send(head("/successor"));
+    blocker.send("b");
+    assert_eq!(log.take(), ["> /blocker", "< /blocker", "> /late", "< /late", "> /successor"]);
+    late.expect(ok("l"));
+    // Nothing of the time before counts for a handler that has started.
+    engine.advance(secs(8));
+    successor.send("s");
+    successor.expect(ok("s"));
+}
+
+#[test]
+fn a_websocket_whose_turn_does_not_come_is_closed_with_1013() {
+    let config = HttpConfig {
+        handler_mode: HandlerMode::Serial,
+        queue_timeout: secs(3),
+        ..HttpConfig::default()
+    };
+    let engine = Engine::new(config, |server| {
+        server.get("/sleep", |request: &mut Request| -> Result { request.sleep(secs(60)) }).ws(
+            "/ws",
+            |ws: &mut WsRequest| -> Result {
+                let message = ws.message(100)?;
+                ws.send(message)
+            },
+        )
+    });
+    let ws = engine.connect();
+    upgrade(&ws, "/ws");
+    engine.connect().send(get("/sleep"));
+    ws.send(frame(TEXT, b"hello"));
+    engine.advance(millis(2999));
+    ws.expect_nothing();
+    engine.advance(millis(1));
+    expect_close(&ws, 1013);
+    ws.expect_lingering();
+}
+
+#[test]
+fn for_want_of_a_stack_a_request_waits_as_long_and_no_longer() {
+    let config = HttpConfig { queue_timeout: secs(3), ..HttpConfig::default() };
+    let (engine, stacks) = Engine::with_stacks(config, 1, |server| {
+        server.get("/*", path).get("/sleep", |request: &mut Request| -> Result {
+            request.sleep(secs(5))?;
+            path(request)
+        })
+    });
+    let (sleeping, early) = (engine.connect(), engine.connect());
+    sleeping.send(get("/sleep"));
+    early.send(get("/early"));
+    engine.advance(secs(2));
+    let late = engine.connect();
+    late.send(get("/late"));
+    engine.advance(millis(999));
+    early.expect_nothing();
+    engine.advance(millis(1));
+    early.expect_last("503 Service Unavailable");
+    engine.advance(millis(1999));
+    late.expect_nothing();
+    engine.advance(millis(1));
+    // Both are due in the same turn, and whoever comes first, nobody is left without an answer.
+    assert!(late.text().starts_with("HTTP/1.1 "));
+    sleeping.expect(ok("/sleep"));
+    assert_eq!(stacks.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn every_wait_for_a_turn_has_the_whole_time() {
+    let (engine, _) = engine(HttpConfig { queue_timeout: secs(3), ..HttpConfig::default() });
+    let (one, other) = (engine.connect(), engine.connect());
+    for _ in 0..3 {
+        one.send(head("/one"));
+        other.send(post("/other", "o"));
+        engine.advance(millis(2999));
+        one.send("1");
+        one.expect(ok("1"));
+        other.expect(ok("o"));
+    }
 }

@@ -216,6 +216,11 @@ impl Engine {
         self.0.borrow().server.worker.open
     }
 
+    /// Sessions whose handlers wait for their turn.
+    pub(super) fn queued(&self) -> usize {
+        self.0.borrow().server.worker.queued.len()
+    }
+
     /// Sessions that hold buffers.
     pub(super) fn lent(&self) -> usize {
         let inner = self.0.borrow();

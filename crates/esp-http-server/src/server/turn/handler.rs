@@ -83,11 +83,7 @@ where
 
     /// Others have held it up for too long.
     pub(super) fn queued_too_long(&mut self) -> Step {
-        let id = self.session.id;
-        // Those that wait for longest are at the front.
-        if let Some(at) = self.worker.queued.iter().position(|queued| *queued == id) {
-            self.worker.queued.remove(at);
-        }
+        self.worker.dequeue(self.session.id);
         match core::mem::replace(&mut self.session.phase, Phase::Head) {
             Phase::Queued { job } => self.unserved(job),
             phase => {

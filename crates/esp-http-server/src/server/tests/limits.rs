@@ -1,0 +1,258 @@
+//! Every limit, one below it, at it, and one above; the bytes at once and one at a time.
+
+use super::support::*;
+use crate::server::{HandlerMode, HttpConfig};
+use crate::{ErrorCode, Request, Result};
+
+fn engine(config: HttpConfig) -> Engine {
+    Engine::new(config, |server| {
+        server
+            .get("/*", path)
+            .post("/unread", |request: &mut Request| -> Result { request.respond().send("") })
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    Whole,
+    Bytes,
+}
+
+/// What the client gets for these bytes; it stops when the server closes.
+fn answer(engine: &Engine, bytes: &str, cut: Cut) -> (Client, String) {
+    let client = engine.connect();
+    match cut {
+        Cut::Whole => client.send(bytes),
+        Cut::Bytes => bytes.as_bytes().chunks(1).for_each(|byte| client.send(byte)),
+    }
+    let text = client.text();
+    (client, text)
+}
+
+/// With the limit at `limit`, requests of one less and just as much are served, one more gets `code`.
+fn holds(engine: &Engine, limit: usize, code: ErrorCode, request: impl Fn(usize) -> String) {
+    let refused = format!("HTTP/1.1 {} ", code.status().code());
+    for cut in [Cut::Whole, Cut::Bytes] {
+        for amount in [limit - 1, limit] {
+            let (client, text) = answer(engine, &request(amount), cut);
+            assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{amount} {cut:?}: {text}");
+            client.expect_open();
+        }
+        let (client, text) = answer(engine, &request(limit + 1), cut);
+        assert!(text.starts_with(&refused), "{cut:?}: {text}");
+        assert_eq!(text.matches("HTTP/1.1").count(), 1, "{text}");
+        client.expect_lingering();
+    }
+}
+
+#[test]
+fn bytes_of_a_head() {
+    let engine = engine(HttpConfig { max_req_hdr_len: 300, ..HttpConfig::default() });
+    let frame = "GET /a HTTP/1.1\r\nHost: a\r\nCookie: \r\n\r\n".len();
+    holds(&engine, 300, ErrorCode::HeaderFieldsTooLarge, |len| {
+        let head = get("/a")
+            .replace("\r\n\r\n", &format!("\r\nCookie: {}\r\n\r\n", "c".repeat(len - frame)));
+        assert_eq!(head.len(), len);
+        head
+    });
+}
+
+#[test]
+fn fields_of_a_head() {
+    let engine = engine(HttpConfig { max_req_hdr_fields: 10, ..HttpConfig::default() });
+    holds(&engine, 10, ErrorCode::HeaderFieldsTooLarge, |count| {
+        // One of them is `Host`.
+        get("/a").replace("\r\n\r\n", &("\r\nA: b".repeat(count - 1) + "\r\n\r\n"))
+    });
+}
+
+#[test]
+fn bytes_of_a_uri() {
+    let engine = engine(HttpConfig { max_uri_len: 100, ..HttpConfig::default() });
+    holds(&engine, 100, ErrorCode::UriTooLong, |len| get(&("/".to_owned() + &"u".repeat(len - 1))));
+}
+
+#[test]
+fn a_browser_with_many_cookies_is_served_by_default() {
+    let cookies: Vec<_> =
+        (0..150).map(|number| format!("session-{number:03}={}", "x".repeat(68))).collect();
+    assert!(cookies.iter().all(|cookie| cookie.len() == 80));
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server.get("/", |request: &mut Request| -> Result {
+            let len = request.header("cookie").map_or(0, str::len);
+            request.respond().send(len.to_string())
+        })
+    });
+    let fields = [
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0",
+        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+        "Accept-Language: de,en-US;q=0.7,en;q=0.3",
+        "Accept-Encoding: gzip, deflate, br, zstd",
+        "Referer: https://example.org/a/page",
+        &format!("Cookie: {}", cookies.join("; ")),
+    ];
+    let request = format!("GET / HTTP/1.1\r\nHost: example.org\r\n{}\r\n\r\n", fields.join("\r\n"));
+    for cut in [Cut::Whole, Cut::Bytes] {
+        let (_, text) = answer(&engine, &request, cut);
+        assert_eq!(text, ok(&(150 * 80 + 149 * 2).to_string()));
+    }
+}
+
+#[test]
+fn bytes_of_an_unread_body() {
+    let engine = engine(HttpConfig { purge_len: 100, ..HttpConfig::default() });
+    for cut in [Cut::Whole, Cut::Bytes] {
+        for len in [99, 100] {
+            let requests = [post("/unread", &"x".repeat(len)), get("/a")].concat();
+            let (client, text) = answer(&engine, &requests, cut);
+            assert_eq!(text, [ok(""), ok("/a")].concat(), "{len} {cut:?}");
+            client.expect_open();
+        }
+        let requests = [post("/unread", &"x".repeat(101)), get("/a")].concat();
+        let (client, text) = answer(&engine, &requests, cut);
+        assert!(text.contains("\r\nConnection: close\r\n"), "{text}");
+        assert_eq!(text.matches("HTTP/1.1").count(), 1, "{text}");
+        client.expect_lingering();
+    }
+}
+
+#[test]
+fn bytes_of_an_unread_chunked_body() {
+    let engine = engine(HttpConfig { purge_len: 100, ..HttpConfig::default() });
+    // Chunk heads and ends count as well: they are read and dropped like the data.
+    let framing = "50\r\n\r\n0\r\n\r\n".len();
+    for cut in [Cut::Whole, Cut::Bytes] {
+        for (len, answers) in [(99, 2), (100, 2), (101, 1)] {
+            let data = "x".repeat(len - framing);
+            let body = format!("{:x}\r\n{data}\r\n0\r\n\r\n", data.len());
+            assert_eq!(body.len(), len);
+            let head = "POST /unread HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let (client, text) = answer(&engine, &[head, &body, &get("/a")].concat(), cut);
+            assert_eq!(text.matches("HTTP/1.1 200").count(), answers, "{len} {cut:?}: {text}");
+            match (answers, cut) {
+                (2, _) => client.expect_open(),
+                (_, Cut::Whole) => client.expect_lingering(),
+                (_, Cut::Bytes) => client.expect_closed(),
+            }
+        }
+    }
+}
+
+#[test]
+fn requests_of_one_connection() {
+    let engine = engine(HttpConfig { max_requests_per_session: 3, ..HttpConfig::default() });
+    for cut in [Cut::Whole, Cut::Bytes] {
+        let (client, text) = answer(&engine, &get("/a").repeat(2), cut);
+        assert_eq!(text, ok("/a").repeat(2));
+        client.expect_open();
+        client.send(get("/a"));
+        assert_eq!(client.expect_last("200 OK"), "/a");
+        client.expect_closed();
+        // What comes behind the last one is not answered.
+        let (client, text) = answer(&engine, &get("/a").repeat(4), cut);
+        assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3);
+        assert_eq!(text.matches("Connection: close").count(), 1);
+        match cut {
+            Cut::Whole => client.expect_lingering(),
+            Cut::Bytes => client.expect_closed(),
+        }
+    }
+    // Whatever the answer is.
+    let (client, text) =
+        answer(&engine, &[get("/a"), post("/a", ""), post("/a", "")].concat(), Cut::Whole);
+    assert!(text.ends_with(ErrorCode::MethodNotAllowed.default_text()), "{text}");
+    assert_eq!(text.matches("Connection: close").count(), 1);
+    client.expect_closed();
+}
+
+#[test]
+fn one_request_of_one_connection() {
+    let engine = engine(HttpConfig { max_requests_per_session: 1, ..HttpConfig::default() });
+    let client = engine.connect();
+    client.send("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(client.expect_last("200 OK"), "/a");
+    client.expect_closed();
+}
+
+#[test]
+fn sessions_that_are_open() {
+    for lru_purge_enable in [false, true] {
+        let engine =
+            engine(HttpConfig { max_open_sockets: 3, lru_purge_enable, ..HttpConfig::default() });
+        let clients = [(); 3].map(|()| engine.connect());
+        clients.iter().for_each(Client::expect_open);
+        assert_eq!((engine.open(), engine.backlog()), (3, 0));
+        let more = engine.connect();
+        assert_eq!(engine.open(), 3);
+        assert_eq!(engine.backlog(), usize::from(!lru_purge_enable));
+        assert_eq!(clients[0].is_closed(), lru_purge_enable);
+        more.send(get("/a"));
+        more.expect(if lru_purge_enable { ok("/a") } else { String::new() });
+    }
+}
+
+/// In every phase in which it is being served.
+#[test]
+fn no_session_that_is_being_served_is_closed_for_another() {
+    let config = HttpConfig {
+        max_open_sockets: 5,
+        handler_mode: HandlerMode::Serial,
+        recv_wait_timeout: secs(60),
+        purge_timeout: secs(60),
+        send_wait_timeout: secs(60),
+        ..HttpConfig::default()
+    };
+    let engine = Engine::new(config, |server| {
+        server
+            .get("/*", path)
+            .get("/big", |request: &mut Request| -> Result {
+                request.respond().send("x".repeat(30_000))
+            })
+            .post("/unread", |request: &mut Request| -> Result { request.respond().send("") })
+            .post("/echo", echo)
+            .err_handler(ErrorCode::MethodNotAllowed, |request: &mut Request, _| echo(request))
+    });
+    let draining = engine.connect();
+    draining.send("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+    draining.expect(ok(""));
+    let reading = engine.connect_as(Peer { window: 0, ..Peer::default() });
+    reading.send(get("/big"));
+    let last_bytes = engine.connect_as(Peer { window: 0, ..Peer::default() });
+    last_bytes.send("GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let failing = engine.connect();
+    failing.send("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+    let queued = engine.connect();
+    queued.send(post("/echo", "echo"));
+    let next = engine.connect();
+    next.send(get("/next"));
+    assert_eq!((engine.open(), engine.backlog()), (5, 1));
+    assert!(engine.waits().unwrap() > secs(1), "it asks for no turn: {:?}", engine.waits());
+    engine.advance(secs(20));
+    assert_eq!(engine.backlog(), 1);
+    // Its handler ends, and all who waited for something get it.
+    failing.send("body");
+    queued.expect(ok("echo"));
+    next.expect(ok("/next"));
+    assert_eq!(engine.backlog(), 0);
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let config = HttpConfig::default();
+    let limits =
+        [config.max_req_hdr_len, config.max_req_hdr_fields, config.max_uri_len, config.purge_len];
+    assert_eq!(limits, [16_384, 100, 2048, 65_536]);
+    assert_eq!((config.max_open_sockets, config.max_requests_per_session), (1024, usize::MAX));
+    let timeouts = [
+        config.handshake_timeout,
+        config.head_timeout,
+        config.queue_timeout,
+        config.recv_wait_timeout,
+        config.purge_timeout,
+        config.send_wait_timeout,
+        config.idle_timeout,
+        config.linger_timeout,
+        config.stop_timeout,
+    ];
+    assert_eq!(timeouts, [10, 10, 30, 5, 5, 5, 60, 2, 5].map(secs));
+}
