@@ -183,6 +183,24 @@ fn an_error_stays_an_error_until_the_head_is_cleared() {
 }
 
 #[test]
+fn a_head_that_fails_or_is_abandoned_keeps_only_its_method_and_version() {
+    let begun =
+        "PUT http://h/a?b HTTP/1.0\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n";
+    for end in ["Host: h\r\n", "Content-Le"] {
+        let mut head = Head::new();
+        match head.parse([begun, end].concat().as_bytes(), &LIMITS) {
+            Ok(_) => head.abandon(),
+            Err(error) => assert_eq!(error, HeadError::DuplicateHost),
+        }
+        assert_eq!((head.method(), head.version()), (Method::Put, Version::Http10));
+        assert_eq!((head.target(), head.path(), head.query()), ("", "", None));
+        assert_eq!((head.fields().count(), head.field(""), head.authority()), (0, None, None));
+        assert_eq!((head.body_len(), head.expect_continue()), (BodyLen::None, false));
+        assert!(head.raw().is_empty() && head.has_begun());
+    }
+}
+
+#[test]
 fn two_empty_lines_before_a_head_are_skipped_and_no_more() {
     let request = get("A: b");
     for lines in ["", "\r\n", "\r\n\r\n"] {
