@@ -6,7 +6,9 @@
 //! HTTP server; fault injection in tests is another.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::fmt;
 use core::net::SocketAddr;
 
@@ -45,9 +47,9 @@ pub trait Net {
     /// Appends received bytes to `rx` and says how many; `Ok(0)` means that the peer has finished
     /// sending.
     ///
-    /// A bounded number of reads is made, and none more once there is something. A plain socket fills the spare capacity of `rx`, of
-    /// which the engine makes sure that there is some; a layer that decodes may go beyond it by what
-    /// that one read held.
+    /// A bounded number of reads is made, and none more once there is something. A plain socket fills
+    /// the spare capacity of `rx`, of which the engine makes sure that there is some; a layer that
+    /// decodes may go beyond it by what that one read held.
     ///
     /// # Errors
     ///
@@ -88,6 +90,15 @@ pub trait Net {
 
     /// The address the peer connected to, if that can be told.
     fn local_addr(&self, _id: NetId) -> Option<SocketAddr> {
+        None
+    }
+
+    /// What this layer can say of a connection that is open, for handlers that know its type
+    /// (upstream's `httpd_sess_set_transport_ctx`): over TLS, what was negotiated and who the peer is.
+    ///
+    /// The engine asks once, after [`open`](Self::open) has answered `Ok`, and keeps the answer as
+    /// long as the session.
+    fn transport_ctx(&self, _id: NetId) -> Option<Arc<dyn Any + Send + Sync>> {
         None
     }
 
@@ -206,6 +217,11 @@ impl RxBuf {
         &mut self.bytes
     }
 
+    /// Whether somebody has taken more out of the storage than was in it.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.start > self.bytes.len()
+    }
+
     /// How much memory the buffer holds, in bytes.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -261,6 +277,11 @@ impl TxBuf {
             self.start = 0;
         }
         &mut self.bytes
+    }
+
+    /// Whether somebody has taken more out of the storage than was in it.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.start > self.bytes.len()
     }
 
     /// How much memory the buffer holds, in bytes.

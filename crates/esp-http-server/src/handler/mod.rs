@@ -2,6 +2,7 @@
 //!
 //! - [`request`](self): the request and its body.
 //! - [`response`](self): the response, set, then sent once or in chunks.
+//! - [`session`](self): what both have of their session: contexts, addresses, transports.
 //! - [`ws`]: WebSocket sessions and messages.
 //! - [`errors`](self): errors that a client is told of, and error handlers.
 //! - [`task`](self): the coroutine that a handler runs on, and the only place where it is suspended.
@@ -9,6 +10,7 @@
 mod errors;
 mod request;
 mod response;
+mod session;
 mod task;
 pub(crate) mod ws;
 

@@ -26,7 +26,7 @@ use crate::server::{Peer, Reply, ServerHandle, SessionId};
 /// same thread. So don't hold a lock while you wait. A second handler that wants it would block the
 /// thread, and with it the first one, which alone could unlock.
 pub struct Request<'t> {
-    link: Link<'t>,
+    pub(super) link: Link<'t>,
 }
 
 impl<'t> Request<'t> {

@@ -53,6 +53,8 @@ pub(crate) enum Wait {
     Readable,
     /// Room for more bytes to the peer.
     Writable,
+    /// Everything that was written to have left.
+    Flushed,
     /// So much time to pass; none means the next turn of the engine.
     For(Duration),
 }
@@ -179,7 +181,17 @@ pub(crate) fn contain<R>(user_code: impl FnOnce() -> R) -> Option<R> {
     {
         // The closure's captures are the handler's own state and its connection. The one is dropped
         // with it; the other is only closed after a panic, whatever state it was left in.
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(user_code)).ok()
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        match catch_unwind(AssertUnwindSafe(user_code)) {
+            Ok(value) => Some(value),
+            Err(thrown) => {
+                // What was thrown is the application's, too, and may panic when it is dropped.
+                if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
+                    core::mem::forget(again);
+                }
+                None
+            }
+        }
     }
     #[cfg(not(feature = "std"))]
     {

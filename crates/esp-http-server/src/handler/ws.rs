@@ -46,7 +46,7 @@ pub struct KeepAlive {
 /// }
 /// ```
 pub struct WsRequest<'t> {
-    link: Link<'t>,
+    pub(super) link: Link<'t>,
 }
 
 impl<'t> WsRequest<'t> {

@@ -6,11 +6,13 @@ use core::fmt;
 
 use super::Server;
 use super::config::HttpConfig;
+use super::context::OpenSession;
 use super::err_handlers::{ErrHandlers, err_handler};
 use super::event::Observer;
+use super::hooks::Hooks;
 use super::router::{Router, UriHandler};
 use super::session::SessionId;
-use super::shared::{Hooks, Shared};
+use super::shared::Shared;
 use crate::error::{Error, HandlerError, Result};
 use crate::handler::{KeepAlive, Request, Stacks, WsRequest};
 use crate::net::Net;
@@ -173,15 +175,40 @@ impl<T: Transport> ServerBuilder<T> {
         self
     }
 
-    /// Calls `hook` for every session when it is open (upstream's `open_fn`). It runs in the server:
-    /// it must be quick.
-    pub fn on_open(mut self, hook: impl Fn(SessionId) + Send + Sync + 'static) -> Self {
-        self.hooks.open = Some(Box::new(hook));
+    /// Asks `hook` about every session when its connection is open, its TLS handshake done (upstream's
+    /// `open_fn`). With an error, or a panic, it refuses the session, which is closed without another
+    /// word: nobody is told that it was connected, and `on_close` is not called. It runs in the
+    /// server: it must be quick.
+    ///
+    /// ```
+    /// # use esp_http_server::{Error, HttpConfig, OpenSession, Result, ServerBuilder, Status};
+    /// fn only_from_here(session: &mut OpenSession) -> Result {
+    ///     match session.peer_addr() {
+    ///         Some(peer) if !peer.ip().is_loopback() => {
+    ///             Err(Error::Refused(Status::FORBIDDEN, format!("{peer} is not welcome")))
+    ///         }
+    ///         _ => Ok(()),
+    ///     }
+    /// }
+    ///
+    /// # let _ =
+    /// ServerBuilder::new(HttpConfig::default()).on_open(only_from_here)
+    /// # ;
+    /// ```
+    pub fn on_open<F, E>(mut self, hook: F) -> Self
+    where
+        F: Fn(&mut OpenSession<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
+        E: Into<HandlerError>,
+    {
+        self.hooks.open = Some(Box::new(move |session| hook(session).map_err(Into::into)));
         self
     }
 
     /// Calls `hook` for every session when it is closed (upstream's `close_fn`). It runs in the
     /// server: it must be quick.
+    ///
+    /// The session's context is dropped right behind it; what is to happen with that goes into its
+    /// `Drop`.
     pub fn on_close(mut self, hook: impl Fn(SessionId) + Send + Sync + 'static) -> Self {
         self.hooks.close = Some(Box::new(hook));
         self

@@ -51,7 +51,8 @@ pub struct HttpConfig {
     pub purge_len: usize,
     /// Work items that may wait in a worker's queue. Default 1024.
     pub work_queue_len: usize,
-    /// Bytes of WebSocket frames from other threads that may wait for one client to take them.
+    /// Bytes of WebSocket frames from other threads, or of what work functions send, that may wait
+    /// for one client to take them.
     /// Default 64 kB.
     pub ws_queue_len: usize,
 

@@ -3,13 +3,15 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::fmt;
 use core::net::SocketAddr;
 
 use super::session::SessionId;
 use super::shared::Shared;
-use crate::handler::Failure;
+use super::transport::SessionTransport;
 use crate::handler::ws::WsState;
+use crate::handler::{Failure, contain};
 use crate::net::{RxBuf, TxBuf};
 use crate::proto::body::BodyDecoder;
 use crate::proto::head::{BodyLen, Head};
@@ -19,15 +21,27 @@ use crate::proto::status::Status;
 pub(crate) struct Conn {
     pub(crate) id: SessionId,
     pub(crate) peer_addr: Option<SocketAddr>,
+    /// One for all sessions of the worker that have the same, usually all.
+    pub(crate) local_addr: Option<Arc<SocketAddr>>,
     pub(crate) shared: Arc<Shared>,
     /// Present while bytes are in flight; an idle session has given it back to its worker's pool.
     pub(crate) exchange: Option<Box<Exchange>>,
     /// Present once the session has become a WebSocket.
     pub(crate) ws: Option<Box<WsState>>,
+    /// Present once the application or the transport layer has given the session something.
+    attached: Option<Box<Attached>>,
     pub(crate) peer: Peer,
     /// Whether the session stays open after this response.
     pub(crate) keep_alive: bool,
     closing: bool,
+}
+
+/// What a session keeps for others. Dropping any of it may run the application's code.
+#[derive(Default)]
+struct Attached {
+    ctx: Option<Box<dyn Any + Send>>,
+    transport_ctx: Option<Arc<dyn Any + Send + Sync>>,
+    transport: Option<Box<dyn SessionTransport>>,
 }
 
 /// What the peer still does.
@@ -57,6 +71,8 @@ pub(crate) struct Exchange {
     pub(crate) fields: Vec<u8>,
     /// Bytes of `fields` that are the server's own: they stay when a handler sets another response.
     pub(crate) server_fields_len: usize,
+    /// Bytes from elsewhere that went behind what waits to be sent since that was empty.
+    pushed_len: usize,
     /// How much to read at once; grows while a peer fills it.
     pub(crate) read_len: usize,
     /// The client waits for `100 Continue` before it sends its body.
@@ -89,9 +105,11 @@ impl Conn {
         Self {
             id,
             peer_addr,
+            local_addr: None,
             shared,
             exchange: None,
             ws: None,
+            attached: None,
             peer: Peer::Sending,
             keep_alive: true,
             closing: false,
@@ -106,6 +124,67 @@ impl Conn {
     /// The buffers of a session that has bytes in flight.
     pub(crate) fn io_mut(&mut self) -> &mut Exchange {
         self.exchange.as_mut().expect("a session being served has its buffers")
+    }
+
+    pub(crate) fn session_ctx<T: Any>(&mut self) -> Option<&mut T> {
+        self.attached.as_mut()?.ctx.as_mut()?.downcast_mut()
+    }
+
+    pub(crate) fn set_session_ctx<T: Any + Send>(&mut self, ctx: T) {
+        let before = self.attached().ctx.replace(Box::new(ctx));
+        // Last, because it may panic.
+        drop(before);
+    }
+
+    pub(crate) fn session_ctx_or_insert_with<T, F>(&mut self, make: F) -> &mut T
+    where
+        T: Any + Send,
+        F: FnOnce() -> T,
+    {
+        if self.session_ctx::<T>().is_none() {
+            self.set_session_ctx(make());
+        }
+        self.session_ctx().expect("it was just set")
+    }
+
+    pub(crate) fn transport_ctx<T: Any>(&self) -> Option<&T> {
+        self.attached.as_ref()?.transport_ctx.as_ref()?.downcast_ref()
+    }
+
+    pub(super) fn set_transport_ctx(&mut self, ctx: Arc<dyn Any + Send + Sync>) {
+        self.attached().transport_ctx = Some(ctx);
+    }
+
+    pub(crate) fn set_transport(&mut self, transport: Box<dyn SessionTransport>) {
+        let before = self.attached().transport.replace(transport);
+        drop(before);
+    }
+
+    /// What sends and receives: the buffers, if there are any, and the session's transport.
+    pub(super) fn line(
+        &mut self,
+    ) -> (Option<&mut Exchange>, Option<&mut Box<dyn SessionTransport>>) {
+        let transport = self.attached.as_mut().and_then(|attached| attached.transport.as_mut());
+        (self.exchange.as_deref_mut(), transport)
+    }
+
+    /// Drops what was given to the session; the session has ended.
+    pub(super) fn drop_attached(&mut self) {
+        let Some(attached) = self.attached.take() else { return };
+        let Attached { ctx, transport_ctx, transport } = *attached;
+        let id = self.id;
+        // One by one: each may panic.
+        for dropped in
+            [contain(|| drop(ctx)), contain(|| drop(transport)), contain(|| drop(transport_ctx))]
+        {
+            if dropped.is_none() {
+                log::error!("session {id}: what it was given panicked when it was dropped");
+            }
+        }
+    }
+
+    fn attached(&mut self) -> &mut Attached {
+        self.attached.get_or_insert_default()
     }
 
     /// Whether the handler was told to end.
@@ -136,6 +215,7 @@ impl Exchange {
             failure: None,
             fields: Vec::new(),
             server_fields_len: 0,
+            pushed_len: 0,
             read_len: READ_MIN,
             continue_due: false,
         }
@@ -153,6 +233,22 @@ impl Exchange {
         self.failure = None;
         self.fields.clear();
         self.server_fields_len = 0;
+    }
+
+    /// Puts bytes from elsewhere behind what waits to be sent; `false` if more than `limit` of such
+    /// bytes wait already. What a handler has written does not count.
+    pub(super) fn push(&mut self, bytes: &[u8], limit: usize) -> bool {
+        if self.tx.is_empty() {
+            self.pushed_len = 0;
+        }
+        let waiting = self.pushed_len.min(self.tx.len());
+        // A single piece always fits, or nothing above the limit could be sent.
+        if waiting > 0 && waiting + bytes.len() > limit {
+            return false;
+        }
+        self.pushed_len += bytes.len();
+        self.tx.storage().extend_from_slice(bytes);
+        true
     }
 
     /// Whether nothing of a peer is in the buffers.
@@ -203,3 +299,7 @@ const _: fn() = || {
     fn is_send<T: Send>() {}
     is_send::<Conn>();
 };
+
+// Every session has one, also those that do nothing.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Conn>() <= 96);

@@ -10,15 +10,17 @@
 //! | tables that change while the server runs | `published.rs` |
 //! | who goes when the table is full | `lru.rs` |
 //! | when to look at whom | `deadlines.rs` |
-//! | what other threads may ask for | `shared.rs`, `work.rs`, `context.rs` |
+//! | what other threads may ask for | `shared.rs`, `work.rs`; how it is done: `run_work.rs` |
+//! | the application's hooks, what they and queued work may do | `hooks.rs`, `context.rs` |
+//! | what a session's bytes pass through | `transport.rs` |
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
-use crate::handler::ws::queue_frame;
 use crate::handler::{Stacks, contain};
 use crate::net::{Net, NetId};
 use crate::proto::status::Status;
@@ -31,20 +33,23 @@ mod context;
 mod deadlines;
 mod err_handlers;
 mod event;
+mod hooks;
 mod lru;
 mod published;
 mod router;
+mod run_work;
 mod session;
 mod shared;
 #[cfg(all(test, feature = "std"))]
 mod tests;
+mod transport;
 mod turn;
 mod work;
 
 pub use builder::{ServerBuilder, Transport};
 pub use config::{HandlerMode, HttpConfig};
 pub(crate) use conn::{Conn, Exchange, Peer, Reply, TX_HIGH};
-pub use context::ServerContext;
+pub use context::{OpenSession, ServerContext};
 use deadlines::Deadlines;
 pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
 pub use event::{HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer};
@@ -55,9 +60,10 @@ pub use session::SessionId;
 use session::{Phase, Rank, Session, Timer, Timers};
 pub(crate) use shared::Shared;
 pub use shared::{ServerHandle, WsClient};
+pub use transport::{SessionSocket, SessionTransport};
 use turn::{Fate, Turn};
 pub use work::SessionKind;
-use work::Work;
+use work::{Mailbox, Work};
 
 /// One worker of a server: the sessions it serves and everything it needs for that.
 ///
@@ -90,6 +96,8 @@ struct Worker<S: Stacks> {
     /// Exchanges that nobody uses.
     #[expect(clippy::vec_box, reason = "a box is lent whole, without moving what is in it")]
     spare: Vec<Box<Exchange>>,
+    /// The address that clients connect to, of the session that has opened last.
+    local_addr: Option<Arc<SocketAddr>>,
     limit: usize,
     open: usize,
     /// Handlers that are under way.
@@ -129,6 +137,7 @@ where
             observer,
             stacks,
             spare: Vec::new(),
+            local_addr: None,
             limit,
             open: 0,
             running: 0,
@@ -153,7 +162,7 @@ where
         for id in ready {
             self.turn(id.0, now, net, |turn| turn.run());
         }
-        self.do_work(now, net);
+        self.do_work(Mailbox::take, now, net);
         let mut again = core::mem::take(&mut self.worker.again);
         for slot in again.drain(..) {
             self.turn(slot, now, net, |turn| turn.run());
@@ -280,79 +289,6 @@ where
         self.turn(id.0, now, net, |turn| turn.run());
     }
 
-    /// Does what other threads have queued.
-    fn do_work<N: Net>(&mut self, now: Instant, net: &mut N) {
-        let mut batch = core::mem::take(&mut self.batch);
-        self.worker.mailbox().take(&mut batch);
-        let mut requests = Vec::new();
-        for work in batch.drain(..) {
-            self.work(work, now, net, &mut requests);
-            for request in requests.drain(..) {
-                self.request(request, now, net);
-            }
-        }
-        self.batch = batch;
-    }
-
-    fn work<N: Net>(&mut self, work: Work, now: Instant, net: &mut N, requests: &mut Vec<Work>) {
-        match work {
-            Work::Run(function) => {
-                let handle = self.handle();
-                let mut context = ServerContext { handle: &handle, now, requests };
-                if contain(|| function(&mut context)).is_none() {
-                    log::error!("a queued work function panicked");
-                }
-            }
-            Work::Close(session) if self.is_current(session) => {
-                self.close(session.slot(), now, net)
-            }
-            Work::Close(_) => {}
-            Work::Frame { to: Some(session), frame } => {
-                if self.is_current(session) {
-                    self.send_frame(session.slot(), frame, now, net);
-                }
-            }
-            Work::Frame { to: None, frame } => {
-                for slot in 0..self.slots.len() as u32 {
-                    self.send_frame(slot, frame.clone(), now, net);
-                }
-            }
-        }
-    }
-
-    /// Does what a work function asked for, or passes it on to the worker that can.
-    fn request<N: Net>(&mut self, request: Work, now: Instant, net: &mut N) {
-        let session = match &request {
-            Work::Close(session) | Work::Frame { to: Some(session), .. } => *session,
-            Work::Run(_) | Work::Frame { to: None, .. } => return,
-        };
-        if session.worker() == usize::from(self.worker.number) {
-            self.work(request, now, net, &mut Vec::new());
-        } else if let Err(error) = self.handle().post(session.worker(), request) {
-            log::warn!("session {session}: {error}");
-        }
-    }
-
-    /// Gives a WebSocket client a frame; one that does not take what it was sent is closed.
-    fn send_frame<N: Net>(&mut self, slot: u32, frame: Arc<[u8]>, now: Instant, net: &mut N) {
-        let Some(Slot { session: Some(session), .. }) = self.slots.get_mut(slot as usize) else {
-            return;
-        };
-        let Some(conn) = session.conn.as_mut().filter(|conn| conn.ws.is_some()) else { return };
-        self.worker.lend(conn);
-        session.used = true;
-        if queue_frame(conn, frame) {
-            self.worker.again(session);
-        } else {
-            let limit = self.worker.shared.config.ws_queue_len;
-            log::debug!(
-                "session {}: closing, it does not read (ws_queue_len = {limit})",
-                session.id
-            );
-            self.close(slot, now, net);
-        }
-    }
-
     fn is_current(&self, id: SessionId) -> bool {
         let slot = self.slots.get(id.slot() as usize);
         slot.and_then(|slot| slot.session.as_ref()).is_some_and(|session| session.id == id)
@@ -383,6 +319,8 @@ where
         let slots = 0..self.slots.len() as u32;
         match self.worker.stop_at {
             None => {
+                // What was queued before is done before anybody has to leave.
+                self.do_work(Mailbox::take_last, now, net);
                 net.stop_listening();
                 self.worker.stop_at = Some(now + self.worker.shared.config.stop_timeout);
                 slots.for_each(|slot| self.turn(slot, now, net, |turn| turn.wind_down()));
@@ -394,7 +332,7 @@ where
 }
 
 impl<S: Stacks> Worker<S> {
-    fn mailbox(&self) -> &work::Mailbox {
+    fn mailbox(&self) -> &Mailbox {
         &self.shared.mailboxes[usize::from(self.number)]
     }
 
@@ -488,30 +426,36 @@ impl<S: Stacks> Worker<S> {
         }
         if session.connected {
             self.mailbox().session_closed(session.id);
-            self.call_hook(|hooks| hooks.close.as_ref(), session.id);
+            self.shared.hooks.tell_closed(session.id);
+        }
+        if let Some(conn) = &mut session.conn {
+            conn.drop_attached();
+        }
+        if session.connected {
             self.observer.notice(Notice::Disconnected(session.id));
         }
     }
 
-    fn call_hook(
-        &self,
-        hook: impl FnOnce(&shared::Hooks) -> Option<&shared::SessionHook>,
-        session: SessionId,
-    ) {
-        if let Some(hook) = hook(&self.shared.hooks)
-            && contain(|| hook(session)).is_none()
-        {
-            log::error!("session {session}: a session hook panicked");
+    /// `addr`, shared with other sessions if they have the same.
+    fn local_addr(&mut self, addr: SocketAddr) -> Arc<SocketAddr> {
+        match &self.local_addr {
+            Some(known) if **known == addr => known.clone(),
+            _ => self.local_addr.insert(Arc::new(addr)).clone(),
         }
     }
 }
 
 impl<S: Stacks> Drop for Server<S> {
-    /// A server that is dropped while handlers wait tells them to end: a suspended task is never
-    /// dropped. Nobody can reach its sessions any more.
+    /// A server that is dropped while handlers wait tells them to end, because a suspended task is
+    /// never dropped. Its sessions end as all do.
     fn drop(&mut self) {
-        let sessions = self.slots.iter_mut().filter_map(|slot| slot.session.as_mut());
-        sessions.for_each(Session::abandon_task);
+        for slot in &mut self.slots {
+            if let Some(mut session) = slot.session.take() {
+                session.abandon_task();
+                // It may be a panic that has brought us here, and another one must not come of it.
+                contain(|| self.worker.removed(session));
+            }
+        }
         self.worker.mailbox().abandon();
     }
 }

@@ -19,7 +19,7 @@ use core::fmt;
 
 use super::conn::Conn;
 use super::router::Found;
-use crate::handler::{Resumed, Task, Wait, Wake};
+use crate::handler::{Resumed, Task, Wait, Wake, contain};
 use crate::time::Instant;
 
 /// A client's name, for as long as it is connected and for ever after: a number that was one
@@ -83,12 +83,20 @@ impl<S: corosensei::stack::Stack> Session<S> {
     /// Lets a handler that waits run to its end, with nobody left to serve it.
     pub(super) fn abandon_task(&mut self) {
         let Phase::Handling { task, .. } = &mut self.phase else { return };
-        while let Some(mut conn) = self.conn.take() {
+        let mut ended = false;
+        while !ended && let Some(mut conn) = self.conn.take() {
             conn.set_closing();
-            if let Resumed::Waiting(conn, _) = task.resume(conn, Wake::Closing) {
-                self.conn = Some(conn);
-            }
+            self.conn = Some(match task.resume(conn, Wake::Closing) {
+                Resumed::Waiting(conn, _) => conn,
+                Resumed::Finished(conn, outcome) => {
+                    ended = true;
+                    // The error in it is the application's.
+                    contain(|| drop(outcome));
+                    conn
+                }
+            });
         }
+        self.phase = Phase::Closing { shut: true };
     }
 }
 

@@ -9,13 +9,14 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::config::HttpConfig;
 use super::context::ServerContext;
 use super::err_handlers::{ErrHandlers, err_handler};
+use super::hooks::Hooks;
 use super::published::Published;
 use super::router::Router;
 use super::session::SessionId;
-use super::work::{Mailbox, SessionKind, Work};
+use super::work::{Mailbox, Order, SessionKind, Work};
 use crate::error::{Error, HandlerError, Result};
 use crate::handler::Request;
-use crate::handler::ws::{KeepAlive, Message, encode_message};
+use crate::handler::ws::{Message, encode_message};
 use crate::proto::status::ErrorCode;
 
 /// Everything that several workers, handles and threads see.
@@ -27,16 +28,6 @@ pub(crate) struct Shared {
     pub(crate) err_handlers: Published<ErrHandlers>,
     stopping: AtomicBool,
 }
-
-/// What the application wants to be told of, or done, for every session.
-#[derive(Default)]
-pub(crate) struct Hooks {
-    pub(crate) open: Option<SessionHook>,
-    pub(crate) close: Option<SessionHook>,
-    pub(crate) ws_keep_alive: Option<KeepAlive>,
-}
-
-pub(crate) type SessionHook = Box<dyn Fn(SessionId) + Send + Sync>;
 
 impl Shared {
     pub(crate) fn new(
@@ -60,6 +51,11 @@ impl Shared {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
+
+    /// Hands something to a worker, which takes it until it stops itself.
+    pub(super) fn push(&self, worker: usize, work: Work) -> Result {
+        self.mailboxes.get(worker).ok_or(Error::NoSession)?.push(work)
+    }
 }
 
 /// A way to reach a server from any thread, cheap to clone. It does not keep the server running.
@@ -74,7 +70,11 @@ impl ServerHandle {
     }
 
     /// Runs `work` in the server (upstream's `httpd_queue_work`), in the first worker. Work items
-    /// run one after the other in the order in which they were queued.
+    /// run one after the other in the order in which they were queued, between two requests.
+    ///
+    /// This never waits, so it can be called from anywhere: any thread, a handler, a hook, another
+    /// work function. What was queued runs: `stop` first has it done, and then closes sessions. Only
+    /// a server that is dropped without having been stopped, or whose worker panics, drops it.
     ///
     /// # Errors
     ///
@@ -111,10 +111,21 @@ impl ServerHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSession`] if it has ended already; [`Error::WorkQueueFull`].
+    /// [`Error::NoSession`] if it has ended already; [`Error::WorkQueueFull`], [`Error::Stopping`].
     pub fn close(&self, session: SessionId) -> Result {
         self.session_kind(session).ok_or(Error::NoSession)?;
-        self.post(session.worker(), Work::Close(session))
+        self.post(session.worker(), Work::For(session, Order::Close))
+    }
+
+    /// Makes a session the most recently used one (upstream's `httpd_sess_update_lru_counter`): when
+    /// the table is full, others are closed before it. Requests and WebSocket messages do the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSession`] if it has ended already; [`Error::WorkQueueFull`], [`Error::Stopping`].
+    pub fn touch(&self, session: SessionId) -> Result {
+        self.session_kind(session).ok_or(Error::NoSession)?;
+        self.post(session.worker(), Work::For(session, Order::Touch))
     }
 
     /// The WebSocket clients that are connected now.
@@ -138,7 +149,7 @@ impl ServerHandle {
         let frame: Arc<[u8]> = encode_message(&message.into()).into();
         let mut result = Ok(());
         for worker in 0..self.shared.mailboxes.len() {
-            let posted = self.post(worker, Work::Frame { to: None, frame: frame.clone() });
+            let posted = self.post(worker, Work::Broadcast(frame.clone()));
             result = result.and(posted);
         }
         result
@@ -163,8 +174,8 @@ impl ServerHandle {
         drop(self.shared.err_handlers.change(|handlers| handlers.replace(code, None)));
     }
 
-    /// Stops the server: no new sessions; idle ones close; requests that are under way have
-    /// `stop_timeout` to finish. Returns at once, from wherever it is called.
+    /// Stops the server: no new sessions; work that was queued is done; idle sessions close; requests
+    /// that are under way have `stop_timeout` to finish. Returns at once, from wherever it is called.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.mailboxes.iter().for_each(Mailbox::wake);
@@ -187,7 +198,7 @@ impl ServerHandle {
         if self.shared.is_stopping() {
             return Err(Error::Stopping);
         }
-        self.shared.mailboxes.get(worker).ok_or(Error::NoSession)?.push(work)
+        self.shared.push(worker, work)
     }
 }
 
@@ -222,7 +233,7 @@ impl WsClient {
     pub fn send(&self, message: impl Into<Message>) -> Result {
         self.check()?;
         let frame = encode_message(&message.into()).into();
-        self.handle.post(self.session.worker(), Work::Frame { to: Some(self.session), frame })
+        self.handle.post(self.session.worker(), Work::For(self.session, Order::Frame(frame)))
     }
 
     /// Closes the client's session.

@@ -2,6 +2,7 @@
 //! has the network, the clients and the clock.
 
 mod bodies;
+mod contexts;
 mod err_handlers;
 mod errors;
 mod eviction;
@@ -17,5 +18,7 @@ mod sessions;
 mod stop;
 mod support;
 mod timers;
+mod transports;
+mod work;
 mod ws;
 mod ws_push;

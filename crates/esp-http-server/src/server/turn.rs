@@ -6,13 +6,16 @@
 //! that are answered in `turn/errors.rs`; timers, and what a waiting session gives back, in
 //! `turn/rest.rs`.
 
+use alloc::boxed::Box;
+
 use super::conn::{Conn, Peer, TX_HIGH};
 use super::event::Notice;
 use super::router::{Found, Routed, UriHandler};
 use super::session::{Job, Phase, Session, Timer};
+use super::transport::{Line, SessionTransport, Still};
 use super::{Stacks, Worker};
-use crate::handler::Failure;
 use crate::handler::ws::{Closing, Received, WsState, receive, send_close};
+use crate::handler::{Failure, contain};
 use crate::net::{Net, NetError, NetId, TxBuf};
 use crate::proto::head::{Limits, Parsed};
 use crate::proto::response as encode;
@@ -103,12 +106,7 @@ where
         match self.net.open(self.id()) {
             Ok(()) => {
                 self.session.timers.stop(Timer::Handshake);
-                self.session.connected = true;
-                self.worker.mailbox().session_opened(self.session.id);
-                self.worker.call_hook(|hooks| hooks.open.as_ref(), self.session.id);
-                self.notice(Notice::Connected(self.session.id));
-                self.session.phase = Phase::Head;
-                Step::Again
+                self.opened()
             }
             Err(NetError::WouldBlock) => Step::Rest,
             // Whoever leaves without a word, a port scanner or a browser's preconnection, has not
@@ -120,6 +118,28 @@ where
                 self.linger()
             }
         }
+    }
+
+    /// The connection is open: a session begins, unless the application refuses it.
+    fn opened(&mut self) -> Step {
+        let (id, net_id) = (self.session.id, self.id());
+        let local_addr = self.net.local_addr(net_id).map(|addr| self.worker.local_addr(addr));
+        let transport_ctx = self.net.transport_ctx(net_id);
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+        conn.local_addr = local_addr;
+        if let Some(ctx) = transport_ctx {
+            conn.set_transport_ctx(ctx);
+        }
+        // Before the hook, so that others can do something with the name that it may give them.
+        self.worker.mailbox().session_opened(id);
+        if !self.worker.shared.hooks.admit(conn) {
+            self.worker.mailbox().session_closed(id);
+            return Step::Closed;
+        }
+        self.session.connected = true;
+        self.notice(Notice::Connected(id));
+        self.session.phase = Phase::Head;
+        Step::Again
     }
 
     fn open_failed(&mut self, error: &(dyn core::error::Error + 'static)) {
@@ -376,24 +396,31 @@ where
         let mut nothing = TxBuf::new();
         loop {
             let conn = self.session.conn.as_mut().expect("a resting session has its connection");
-            let tx = conn.exchange.as_mut().map_or(&mut nothing, |exchange| &mut exchange.tx);
-            if tx.is_empty() && self.net.unsent(id) == 0 {
+            let (exchange, transport) = conn.line();
+            let tx = exchange.map_or(&mut nothing, |exchange| &mut exchange.tx);
+            let mut line = Line::new(self.net, id, transport);
+            if tx.is_empty() && line.unsent() == 0 {
                 self.session.timers.stop(Timer::Send);
                 return Flushed::All;
             }
-            match self.net.send(id, tx) {
+            match line.send(tx) {
                 Ok(len) => {
                     self.session.timers.stop(Timer::Send);
                     if len > 0 {
                         self.worker.observer.notice(Notice::SentData(self.session.id, len));
                     }
                 }
-                Err(NetError::WouldBlock) => {
+                Err(Still::Blocked) => {
                     let timeout = self.worker.shared.config.send_wait_timeout;
                     self.session.timers.start(Timer::Send, self.now + timeout);
                     return Flushed::Blocked;
                 }
-                Err(error) => {
+                Err(Still::AskAgain) => {
+                    self.session.timers.stop(Timer::Send);
+                    self.worker.again(self.session);
+                    return Flushed::Blocked;
+                }
+                Err(Still::Failed(error)) => {
                     log::debug!("session {}: sending failed: {error}", self.session.id);
                     conn.peer = Peer::Gone;
                     return Flushed::Lost;
@@ -409,9 +436,10 @@ where
         if conn.peer != Peer::Sending {
             return Arrived::Finished;
         }
-        let exchange = conn.exchange.as_mut().expect("a session that reads has buffers");
+        let (exchange, transport) = conn.line();
+        let exchange = exchange.expect("a session that reads has buffers");
         exchange.reserve_read();
-        match self.net.recv(id, &mut exchange.rx) {
+        match Line::new(self.net, id, transport).recv(&mut exchange.rx) {
             Ok(0) => {
                 conn.peer = Peer::Finished;
                 Arrived::Finished
@@ -423,8 +451,12 @@ where
                 self.worker.observer.notice(Notice::OnData(self.session.id, len));
                 Arrived::Some
             }
-            Err(NetError::WouldBlock) => Arrived::Nothing,
-            Err(error) => {
+            Err(Still::Blocked) => Arrived::Nothing,
+            Err(Still::AskAgain) => {
+                self.worker.again(self.session);
+                Arrived::Nothing
+            }
+            Err(Still::Failed(error)) => {
                 log::debug!("session {}: receiving failed: {error}", self.session.id);
                 conn.peer = Peer::Gone;
                 Arrived::Lost
@@ -438,6 +470,15 @@ where
             return Fate::Closed;
         }
         self.conn().keep_alive = false;
+        self.run()
+    }
+
+    /// Has the session's bytes pass through `transport` from now on. What it holds already nobody
+    /// reports, so the session is looked at.
+    pub(super) fn set_transport(&mut self, transport: Box<dyn SessionTransport>) -> Fate {
+        if contain(|| self.conn().set_transport(transport)).is_none() {
+            log::error!("session {}: its transport panicked when it was dropped", self.session.id);
+        }
         self.run()
     }
 

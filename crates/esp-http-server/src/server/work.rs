@@ -8,28 +8,52 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::context::ServerContext;
 use super::session::SessionId;
+use super::transport::SessionTransport;
 use crate::error::Error;
+use crate::handler::contain;
 use crate::sync::Lock;
 
 /// One thing for a worker to do.
 pub(crate) enum Work {
     /// A function of the application's (upstream's `httpd_queue_work`).
     Run(Box<dyn FnOnce(&mut ServerContext<'_>) + Send>),
-    /// Close one session.
-    Close(SessionId),
-    /// Send an encoded WebSocket frame to one client, or to all of the worker's.
-    Frame { to: Option<SessionId>, frame: Arc<[u8]> },
+    /// An encoded WebSocket frame for all clients of the worker.
+    Broadcast(Arc<[u8]>),
+    /// Something to do for one session, if it is still there.
+    For(SessionId, Order),
+}
+
+/// What to do for a session.
+pub(crate) enum Order {
+    /// Close it.
+    Close,
+    /// Make it the most recently used.
+    Touch,
+    /// Send it an encoded WebSocket frame.
+    Frame(Arc<[u8]>),
+    /// Send it bytes as they are.
+    Send(Arc<[u8]>),
+    /// Give it a transport of its own.
+    Transport(Box<dyn SessionTransport>),
 }
 
 /// The queue of one worker, what rings its bell, and which of its sessions are WebSockets.
 pub(crate) struct Mailbox {
-    queue: Lock<VecDeque<Work>>,
+    queue: Lock<Queue>,
     limit: usize,
     /// Whether the queue may hold something: the one word that a worker reads every turn.
     filled: AtomicBool,
-    waker: Lock<Option<Arc<dyn Fn() + Send + Sync>>>,
+    waker: Lock<Option<Waker>>,
     sessions: Lock<BTreeMap<SessionId, SessionKind>>,
 }
+
+struct Queue {
+    items: VecDeque<Work>,
+    /// Whether the worker takes no more, because it stops or is gone.
+    closed: bool,
+}
+
+type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// What a session speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +68,7 @@ pub enum SessionKind {
 impl Mailbox {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            queue: Lock::new(VecDeque::new()),
+            queue: Lock::new(Queue { items: VecDeque::new(), closed: false }),
             limit,
             filled: AtomicBool::new(false),
             waker: Lock::new(None),
@@ -53,8 +77,9 @@ impl Mailbox {
     }
 
     /// Says how to wake the worker out of its `wait`.
-    pub(crate) fn set_waker(&self, waker: Arc<dyn Fn() + Send + Sync>) {
-        self.waker.with(|slot| *slot = Some(waker));
+    pub(crate) fn set_waker(&self, waker: Waker) {
+        let before = self.waker.with(|slot| slot.replace(waker));
+        drop(before);
     }
 
     pub(crate) fn wake(&self) {
@@ -65,22 +90,32 @@ impl Mailbox {
 
     /// The worker is gone, and its sessions and queued work with it.
     pub(crate) fn abandon(&self) {
-        self.queue.with(VecDeque::clear);
+        let mut rest = VecDeque::new();
+        self.take_last(&mut rest);
+        for work in rest {
+            // A function that is dropped may panic, or queue another one.
+            if contain(|| drop(work)).is_none() {
+                log::error!("queued work panicked when it was dropped");
+            }
+        }
         self.sessions.with(BTreeMap::clear);
     }
 
     /// Queues one item, in order.
     pub(crate) fn push(&self, work: Work) -> Result<(), Error> {
-        let pushed = self.queue.with(|queue| {
-            let room = queue.len() < self.limit;
-            if room {
-                queue.push_back(work);
+        let mut work = Some(work);
+        // What is refused is dropped behind the lock: it is the application's, and what it holds may
+        // use the server when it is dropped.
+        self.queue.with(|queue| {
+            if queue.closed {
+                return Err(Error::Stopping);
             }
-            room
-        });
-        if !pushed {
-            return Err(Error::WorkQueueFull { limit: self.limit });
-        }
+            if queue.items.len() >= self.limit {
+                return Err(Error::WorkQueueFull { limit: self.limit });
+            }
+            queue.items.extend(work.take());
+            Ok(())
+        })?;
         if !self.filled.swap(true, Ordering::AcqRel) {
             self.wake();
         }
@@ -91,8 +126,18 @@ impl Mailbox {
     /// next turn, so that work which queues more work can't hold the worker.
     pub(crate) fn take(&self, batch: &mut VecDeque<Work>) {
         if self.filled.load(Ordering::Acquire) && self.filled.swap(false, Ordering::AcqRel) {
-            self.queue.with(|queue| core::mem::swap(queue, batch));
+            self.queue.with(|queue| core::mem::swap(&mut queue.items, batch));
         }
+    }
+
+    /// Takes what is queued into `batch`, which is empty, and refuses whatever comes later: work that
+    /// was accepted is in there, or was done before.
+    pub(crate) fn take_last(&self, batch: &mut VecDeque<Work>) {
+        self.filled.store(false, Ordering::Release);
+        self.queue.with(|queue| {
+            queue.closed = true;
+            core::mem::swap(&mut queue.items, batch);
+        });
     }
 
     /// Whether something may be queued.
@@ -129,7 +174,7 @@ mod tests {
     use super::*;
 
     fn close(slot: u32) -> Work {
-        Work::Close(SessionId::new(0, slot, 1))
+        Work::For(SessionId::new(0, slot, 1), Order::Close)
     }
 
     #[test]
@@ -143,7 +188,7 @@ mod tests {
         let slots: Vec<_> = batch
             .iter()
             .map(|work| match work {
-                Work::Close(id) => id.slot(),
+                Work::For(id, _) => id.slot(),
                 _ => unreachable!(),
             })
             .collect();

@@ -128,7 +128,7 @@ fn an_error_after_the_response_only_ends_the_connection() {
 #[test]
 fn panics_in_hooks_and_queued_work_are_contained() {
     let engine = Engine::new(HttpConfig::default(), |server| {
-        server.get("/", path).on_open(|_| panic_quietly()).on_close(|_| panic_quietly())
+        server.get("/", path).on_close(|_| panic_quietly())
     });
     let log = Log::default();
     let noted = log.clone();

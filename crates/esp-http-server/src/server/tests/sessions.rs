@@ -1,11 +1,9 @@
-//! Sessions from outside: their names, the work queue, closing, what an observer is told.
-
-use std::sync::{Arc, Mutex};
+//! Sessions from outside: their names, closing, what an observer is told, the hooks.
 
 use super::support::*;
 use super::ws::upgrade;
-use crate::server::{HttpConfig, ServerContext, ServerHandle, SessionKind};
-use crate::{Error, Request, Result, WsRequest};
+use crate::server::{HttpConfig, SessionKind};
+use crate::{Error, OpenSession, Request, Result, WsRequest};
 
 fn routes(server: crate::ServerBuilder<Recorded>) -> crate::ServerBuilder<Recorded> {
     server
@@ -111,79 +109,6 @@ fn work_that_is_already_queued_for_a_session_dies_with_it() {
 }
 
 #[test]
-fn queued_work_runs_in_order_and_is_bounded() {
-    let log = Log::default();
-    let engine = Engine::new(HttpConfig { work_queue_len: 3, ..HttpConfig::default() }, routes);
-    let queue = |line: &'static str| {
-        let noted = log.clone();
-        engine.handle().queue_work(move |_| noted.note(line))
-    };
-    for line in ["one", "two", "three"] {
-        queue(line).unwrap();
-    }
-    assert!(matches!(queue("four"), Err(Error::WorkQueueFull { limit: 3 })));
-    assert!(log.take().is_empty(), "not in the caller's thread");
-    engine.run();
-    assert_eq!(log.take(), ["one", "two", "three"]);
-    queue("four").unwrap();
-    engine.run();
-    assert_eq!(log.take(), ["four"]);
-}
-
-/// Queues itself again, for ever.
-fn again(
-    handle: ServerHandle,
-    count: Arc<Mutex<usize>>,
-) -> impl FnOnce(&mut ServerContext<'_>) + Send {
-    move |_| {
-        *count.lock().unwrap() += 1;
-        let next = again(handle.clone(), count);
-        // A boxed type breaks the recursion of the closure's type.
-        let next: Box<dyn FnOnce(&mut ServerContext<'_>) + Send> = Box::new(next);
-        handle.queue_work(next).unwrap();
-    }
-}
-
-#[test]
-fn work_that_queues_work_lets_sessions_be_served() {
-    let engine = engine();
-    let count = Arc::new(Mutex::new(0));
-    engine.handle().queue_work(again(engine.handle(), count.clone())).unwrap();
-    let client = engine.connect_quietly();
-    client.put(get("/a"));
-    engine.poll_once();
-    client.expect(ok("/a"));
-    assert_eq!(*count.lock().unwrap(), 1);
-    assert_eq!(engine.waits(), Some(secs(0)), "more is queued");
-    engine.poll_once();
-    assert_eq!(*count.lock().unwrap(), 2);
-    // The handler of nobody's session: let it end.
-    engine.handle().stop();
-}
-
-#[test]
-fn work_can_close_and_send() {
-    let engine = engine();
-    let (http, ws) = (engine.connect(), engine.connect());
-    upgrade(&ws, "/ws");
-    let (http_id, ws_id) = (http.session(), ws.session());
-    engine
-        .handle()
-        .queue_work_for(ws_id, move |context| {
-            context.ws_send(ws_id, "one").unwrap();
-            context.close(http_id).unwrap();
-            context.ws_send(ws_id, "two").unwrap();
-            assert!(matches!(context.ws_send(http_id, "x"), Err(Error::NotWebSocket)));
-            assert!(context.now().as_micros() > 0);
-            assert_eq!(context.server().clients().len(), 2, "done when it returns");
-        })
-        .unwrap();
-    engine.run();
-    assert_eq!(ws.received(), b"\x81\x03one\x81\x03two");
-    http.expect_closed();
-}
-
-#[test]
 fn an_observer_is_told_in_upstreams_order() {
     let (engine, notices) = Engine::recorded(HttpConfig::default(), routes);
     let client = engine.connect();
@@ -250,7 +175,10 @@ fn hooks_are_called_for_every_session_and_never_for_a_connection_that_did_not_op
     let (opened, closed) = (log.clone(), log.clone());
     let engine = Engine::new(HttpConfig::default(), |server| {
         server
-            .on_open(move |session| opened.note(format!("open {session}")))
+            .on_open(move |session: &mut OpenSession<'_>| -> Result {
+                opened.note(format!("open {}", session.session()));
+                Ok(())
+            })
             .on_close(move |session| closed.note(format!("close {session}")))
     });
     engine.connect_as(Peer { handshake: Handshake::Failed, ..Peer::default() });

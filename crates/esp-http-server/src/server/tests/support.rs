@@ -17,7 +17,7 @@ use crate::{Request, Result, Stacks};
 
 mod net;
 
-pub(super) use net::{Handshake, Peer};
+pub(super) use net::{Handshake, LOCAL_ADDR, Layer, Peer};
 use net::{MemoryNet, Pipe};
 
 pub(super) const fn secs(secs: u64) -> Duration {

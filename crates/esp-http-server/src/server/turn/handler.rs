@@ -140,6 +140,8 @@ where
             },
             Wait::Writable if self.conn().io().tx.len() <= TX_LOW => self.resume(Wake::Ready),
             Wait::Writable => Step::Rest,
+            Wait::Flushed if matches!(flushed, Flushed::All) => self.resume(Wake::Ready),
+            Wait::Flushed => Step::Rest,
             Wait::For(_) => {
                 if self.hears_peer() {
                     Step::Rest

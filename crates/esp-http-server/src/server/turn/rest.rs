@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::super::Stacks;
 use super::super::conn::Peer;
 use super::super::session::{Phase, Rank, Session, Timer};
+use super::super::transport::Line;
 use super::{Fate, Step, Turn};
 use crate::handler::ws::send_ping;
 use crate::handler::{Failure, Wake};
@@ -100,11 +101,12 @@ where
     fn rest_in_head(&mut self) -> Option<Rank> {
         let config = &self.worker.shared.config;
         let (idle_timeout, head_timeout) = (config.idle_timeout, config.head_timeout);
-        let unsent = self.net.unsent(self.id());
+        let id = self.id();
         let Session { conn, timers, again, .. } = &mut *self.session;
-        let exchange = conn.as_ref().and_then(|conn| conn.exchange.as_ref());
-        let waiting = exchange.map_or(0, |exchange| exchange.tx.len());
-        let is_sending = waiting + unsent > 0;
+        let conn = conn.as_mut().expect("a resting session has its connection");
+        let (exchange, transport) = conn.line();
+        let waiting = exchange.as_ref().map_or(0, |exchange| exchange.tx.len());
+        let is_sending = waiting + Line::new(self.net, id, transport).unsent() > 0;
         if exchange.is_some_and(|exchange| exchange.head.has_begun()) {
             timers.stop(Timer::Idle);
             timers.start(Timer::Head, self.now + head_timeout);

@@ -1,6 +1,9 @@
 //! The network in memory.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
 
 use crate::net::{Net, NetError, NetId, RxBuf, TxBuf};
 use crate::time::Instant;
@@ -37,6 +40,14 @@ impl Default for Peer {
         }
     }
 }
+
+/// The context of a session that has a layer.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::server::tests) struct Layer(pub(in crate::server::tests) usize);
+
+/// Where all clients connect to.
+pub(in crate::server::tests) const LOCAL_ADDR: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80));
 
 /// Connections in memory, with readiness as edge-triggered as the contract of [`Net`] allows: one
 /// report, and no other before the engine was told `WouldBlock`.
@@ -204,6 +215,16 @@ impl Net for MemoryNet {
     fn stop_listening(&mut self) {
         self.listening = false;
         self.backlog.clear();
+    }
+
+    fn local_addr(&self, id: NetId) -> Option<SocketAddr> {
+        self.ids[id.index()].map(|_| LOCAL_ADDR)
+    }
+
+    /// A layer says which number of pipe it is around.
+    fn transport_ctx(&self, id: NetId) -> Option<Arc<dyn Any + Send + Sync>> {
+        let number = self.ids[id.index()]?;
+        self.pipes[number].peer.layered.then(|| Arc::new(Layer(number)) as _)
     }
 
     fn wait(&mut self, _: Option<Instant>, ready: &mut Vec<NetId>) {

@@ -1,0 +1,73 @@
+//! What a request and a WebSocket message have alike: the session that they came by.
+
+use alloc::boxed::Box;
+use core::any::Any;
+use core::net::SocketAddr;
+
+use super::task::Wait;
+use super::{Request, WsRequest};
+use crate::error::Result;
+use crate::server::SessionTransport;
+
+macro_rules! session_methods {
+    ($($holder:ident)*) => {$(
+        impl $holder<'_> {
+            /// The address the client connected to, if the network tells it.
+            pub fn local_addr(&self) -> Option<SocketAddr> {
+                self.link.conn().local_addr.as_deref().copied()
+            }
+
+            /// The session's context, if it has one of type `T` (upstream's `httpd_sess_get_ctx`).
+            pub fn session_ctx<T: Any + Send>(&mut self) -> Option<&mut T> {
+                self.link.conn_mut().session_ctx()
+            }
+
+            /// Gives the session a context in place of the one that it had, which is dropped now
+            /// (upstream's `httpd_sess_set_ctx`); `()` leaves none.
+            ///
+            /// It stays as long as the session, whatever requests and messages come by it, and is
+            /// dropped when the session has ended, behind the hook
+            /// [`on_close`](crate::ServerBuilder::on_close) (upstream's `free_ctx`). What is to happen
+            /// with it then goes into its `Drop`.
+            pub fn set_session_ctx<T: Any + Send>(&mut self, ctx: T) {
+                self.link.conn_mut().set_session_ctx(ctx);
+            }
+
+            /// The session's context of type `T`, made now if the session has none, or one of another
+            /// type, which is dropped.
+            pub fn session_ctx_or_insert_with<T: Any + Send>(
+                &mut self,
+                make: impl FnOnce() -> T,
+            ) -> &mut T {
+                self.link.conn_mut().session_ctx_or_insert_with(make)
+            }
+
+            /// What the transport layer says of the session, if its type is `T` (upstream's
+            /// `httpd_sess_get_transport_ctx`): see [`Net::transport_ctx`](crate::Net::transport_ctx).
+            /// Over TLS that is esp-https-server's `TlsInfo`.
+            pub fn transport_ctx<T: Any + Send + Sync>(&self) -> Option<&T> {
+                self.link.conn().transport_ctx()
+            }
+        }
+    )*};
+}
+
+session_methods!(Request WsRequest);
+
+impl Request<'_> {
+    /// Has the session's bytes pass through `transport`, this response and all later ones (upstream's
+    /// `httpd_sess_set_recv_override` and its kin). What was written before leaves first, without it;
+    /// this waits until that has left.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`](crate::Error::TimedOut) and [`Error::Closed`](crate::Error::Closed) if it
+    /// could not leave.
+    pub fn set_transport(&mut self, transport: Box<dyn SessionTransport>) -> Result {
+        if !self.link.conn().io().tx.is_empty() {
+            self.link.wait(Wait::Flushed)?;
+        }
+        self.link.conn_mut().set_transport(transport);
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! What the application has the server call for every session.
+
+use alloc::boxed::Box;
+
+use super::conn::Conn;
+use super::context::OpenSession;
+use super::session::SessionId;
+use crate::error::HandlerError;
+use crate::handler::contain;
+use crate::handler::ws::KeepAlive;
+
+/// What the application wants to be told of, or done, for every session.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    pub(crate) open: Option<OpenHook>,
+    pub(crate) close: Option<CloseHook>,
+    pub(crate) ws_keep_alive: Option<KeepAlive>,
+}
+
+pub(crate) type OpenHook =
+    Box<dyn Fn(&mut OpenSession<'_>) -> Result<(), HandlerError> + Send + Sync>;
+pub(crate) type CloseHook = Box<dyn Fn(SessionId) + Send + Sync>;
+
+impl Hooks {
+    /// Asks the application whether it wants the session that has just opened. A hook that panics
+    /// has not agreed.
+    pub(super) fn admit(&self, conn: &mut Conn) -> bool {
+        let Some(hook) = &self.open else { return true };
+        let id = conn.id;
+        let admitted = contain(|| match hook(&mut OpenSession { conn }) {
+            Ok(()) => true,
+            Err(error) => {
+                log::info!("session {id}: refused: {error}");
+                false
+            }
+        });
+        if admitted.is_none() {
+            log::error!("session {id}: refused: the hook on_open panicked");
+        }
+        admitted.unwrap_or(false)
+    }
+
+    /// Tells the application that a session has ended.
+    pub(super) fn tell_closed(&self, id: SessionId) {
+        if let Some(hook) = &self.close
+            && contain(|| hook(id)).is_none()
+        {
+            log::error!("session {id}: the hook on_close panicked");
+        }
+    }
+}
