@@ -119,7 +119,7 @@ pub use proto::method::Method;
 pub use proto::status::{ErrorCode, Status};
 pub use proto::ws::frame::CloseCode;
 pub use server::{
-    HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, Notice, Observer,
+    HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice, Observer,
     OpenSession, Server, ServerBuilder, ServerContext, ServerHandle, SessionId, SessionKind,
     SessionSocket, SessionTransport, Transport, WsClient,
 };

@@ -22,10 +22,14 @@ use crate::tls_net::TlsNet;
 /// ```
 #[derive(Clone, Debug)]
 pub struct HttpsConfig {
-    /// The HTTP server above TLS: limits, timeouts, workers. Its `server_port` is not used.
+    /// The HTTP server above TLS: limits, timeouts, workers, and where to listen. Its `server_port`
+    /// is not used: `port` stands in its place.
     pub httpd: HttpConfig,
-    /// TCP port to listen on (upstream's `port_secure` and `port_insecure`); 0 lets the system
-    /// choose a free one. Default 443, and 80 without TLS.
+    /// TCP port to listen on, of all addresses (upstream's `port_secure` and `port_insecure`); 0 lets
+    /// the system choose a free one. Default 443, and 80 without TLS.
+    ///
+    /// As with HTTP, it is not used if [`httpd.listen`](HttpConfig::listen) says where to listen:
+    /// every entry there has a port of its own, and all of them speak TLS, or none.
     pub port: u16,
     /// TLS, or plain text by explicit wish.
     pub transport_mode: TransportMode,

@@ -43,7 +43,7 @@ pub use esp_event::{EventLoop, Subscription};
 pub use esp_http_server::HttpServer;
 pub use esp_http_server::{
     BodyLen, Chunks, CloseCode, Error, HandlerError, HandlerMode, HttpConfig, HttpEvent, KeepAlive,
-    Message, Method, Request, Response, Result, ServerBuilder, ServerContext, ServerHandle,
+    ListenAddr, Message, Method, Request, Response, Result, ServerBuilder, ServerContext, ServerHandle,
     SessionId, SessionKind, Status, Transport, Version, WsClient, WsRequest,
 };
 pub use esp_tls::{ClientAuth, ConfigError, SessionTickets, TlsConfig, TlsError, TlsVersions};

@@ -14,13 +14,16 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags};
 
+use self::backlog::Backlogs;
 use super::clock::Clock;
 use super::listen::Listener;
 use super::wake::{Sleep, Sleeper, Waker};
 use crate::net::{Net, NetError, NetId, RxBuf, TxBuf};
 use crate::time::Instant;
 
-/// The [`Net`] of one worker: one epoll instance, one listener, and the connections it accepted.
+mod backlog;
+
+/// The [`Net`] of one worker: one epoll instance, its listeners, and the connections they gave.
 ///
 /// A small request on a connection that stays open costs one recv, one send, and its share of an
 /// epoll_wait. Each socket is registered once, for edges in both directions; what the edges said is
@@ -29,8 +32,7 @@ use crate::time::Instant;
 /// It moves into the thread of its worker; a [`Waker`] made before ends its waits from outside.
 pub struct EpollNet {
     epoll: OwnedFd,
-    listener: Option<Listener>,
-    backlog: Backlog,
+    backlogs: Backlogs,
     /// Whether running out of file descriptors or memory was logged; said once per shortage.
     short: bool,
     sockets: Sockets,
@@ -38,23 +40,10 @@ pub struct EpollNet {
     clock: Clock,
 }
 
-/// What is known about the connections that wait to be accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Backlog {
-    Empty,
-    /// There are some, or were when last heard of. Stays so while the engine does not ask, as no
-    /// second edge would tell.
-    Waiting,
-    /// There are some, but nothing to hold another one with until a socket is closed. Other parts of
-    /// the program may give something back, unseen, so the moment also comes by itself.
-    Unaffordable {
-        until: Instant,
-    },
-}
-
-/// The events of the kernel carry a [`NetId`] or one of these.
-const LISTENER: u64 = u64::MAX;
-const WAKER: u64 = u64::MAX - 1;
+/// The events of the kernel carry a [`NetId`], which is shorter, this plus the number of a listener,
+const LISTENERS: u64 = 1 << 32;
+/// or this.
+const WAKER: u64 = u64::MAX;
 
 /// How many events one wait takes from the kernel at most; 12 bytes of stack each.
 const EVENTS_LEN: usize = 256;
@@ -67,21 +56,23 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 const LEAST_READ: usize = 1024;
 
 impl EpollNet {
-    /// Takes the connections of `listener`. `clock` is the one by which the engine is told the time.
+    /// Takes the connections of `listeners`, from each in its turn. `clock` is the one by which the
+    /// engine is told the time.
     ///
     /// # Errors
     ///
     /// If the process or the system has no file descriptors or memory left for it.
-    pub fn new(listener: Listener, clock: Clock) -> io::Result<Self> {
+    pub fn new(listeners: Vec<Listener>, clock: Clock) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let sleeper = Sleeper::new()?;
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&epoll, sleeper.as_fd(), epoll::EventData::new_u64(WAKER), edge)?;
-        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), edge)?;
+        for (number, listener) in (LISTENERS..).zip(&listeners) {
+            epoll::add(&epoll, listener, epoll::EventData::new_u64(number), edge)?;
+        }
         Ok(Self {
             epoll,
-            listener: Some(listener),
-            backlog: Backlog::Empty,
+            backlogs: Backlogs::new(listeners),
             short: false,
             sockets: Sockets::default(),
             sleeper,
@@ -122,7 +113,7 @@ impl EpollNet {
             );
         }
         self.short = true;
-        self.backlog = Backlog::Unaffordable { until: self.clock.now() + SHORTAGE };
+        self.backlogs.pause(self.clock.now() + SHORTAGE);
     }
 
     /// For how long the kernel may let us sleep; `None`: until something happens.
@@ -130,10 +121,7 @@ impl EpollNet {
         if self.sleeper.fall_asleep() == Sleep::None {
             return Some(Duration::ZERO);
         }
-        let until = match self.backlog {
-            Backlog::Unaffordable { until: retry } => Some(until.map_or(retry, |u| u.min(retry))),
-            _ => until,
-        }?;
+        let until = [until, self.backlogs.paused_until()].into_iter().flatten().min()?;
         Some(until.saturating_since(self.clock.now()).min(LONGEST_SLEEP))
     }
 
@@ -143,11 +131,8 @@ impl EpollNet {
         for event in events {
             match event.data.u64() {
                 WAKER => {}
-                LISTENER => {
-                    if !matches!(self.backlog, Backlog::Unaffordable { .. }) {
-                        self.backlog = Backlog::Waiting;
-                        news = true;
-                    }
+                number @ LISTENERS.. => {
+                    news |= self.backlogs.reported((number - LISTENERS) as usize);
                 }
                 number => {
                     let id = NetId(number as u32);
@@ -164,13 +149,16 @@ impl EpollNet {
 
 impl Net for EpollNet {
     fn accept(&mut self) -> Option<NetId> {
-        while self.backlog == Backlog::Waiting {
+        while let Some((number, listener)) = self.backlogs.turn() {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let accepted = net::acceptfrom_with(self.listener.as_ref()?, flags);
+            let accepted = net::acceptfrom_with(listener, flags);
             match accepted.and_then(|(fd, peer)| self.adopt(fd, peer)) {
-                Ok(id) => return Some(id),
+                Ok(id) => {
+                    self.backlogs.given(number);
+                    return Some(id);
+                }
                 Err(Errno::WOULDBLOCK) => {
-                    self.backlog = Backlog::Empty;
+                    self.backlogs.emptied(number);
                     self.short = false;
                 }
                 Err(error) if is_of_one_connection(error) => {}
@@ -231,14 +219,11 @@ impl Net for EpollNet {
     fn close(&mut self, id: NetId) {
         // Closing the descriptor also ends its registration.
         self.sockets.remove(id);
-        if let Backlog::Unaffordable { .. } = self.backlog {
-            self.backlog = Backlog::Waiting;
-        }
+        self.backlogs.resume();
     }
 
     fn stop_listening(&mut self) {
-        self.listener = None;
-        self.backlog = Backlog::Empty;
+        self.backlogs.close();
     }
 
     fn peer_addr(&self, id: NetId) -> Option<SocketAddr> {
@@ -265,12 +250,12 @@ impl Net for EpollNet {
             };
             let timed_out = events.is_empty();
             let news = self.note_events(events, ready);
-            if let Backlog::Unaffordable { until } = self.backlog
-                && until <= self.clock.now()
-            {
-                self.backlog = Backlog::Waiting;
+            let paused_until = self.backlogs.paused_until();
+            let resumed = paused_until.is_some_and(|until| until <= self.clock.now());
+            if resumed {
+                self.backlogs.resume();
             }
-            if news || woken || timed_out {
+            if news || resumed || woken || timed_out {
                 return;
             }
         }
@@ -280,8 +265,7 @@ impl Net for EpollNet {
 impl fmt::Debug for EpollNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EpollNet")
-            .field("listener", &self.listener)
-            .field("backlog", &self.backlog)
+            .field("backlogs", &self.backlogs)
             .field("open", &self.sockets.len())
             .finish_non_exhaustive()
     }

@@ -1,20 +1,24 @@
-//! Listening sockets, one per worker.
+//! Listening sockets: for every worker one per address.
 
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use socket2::SockRef;
 
-/// Opens `count` listeners on one port, for as many workers; the kernel spreads the connections
-/// over them (SO_REUSEPORT).
+use crate::server::{HttpConfig, ListenAddr};
+
+/// Opens listeners on all of `addrs`, for each of `workers` workers one per address, in the order of
+/// `addrs`; the kernel spreads the connections over the workers (SO_REUSEPORT).
 ///
-/// Each lets `backlog` connections wait to be accepted; the kernel takes no more than
-/// `net.core.somaxconn`. With port 0 the system chooses a free port, the same for all of them.
-/// The port is this server's own: one on which another program (or another server of this one)
-/// listens is an error, however that one shares it.
+/// Of `config`, each takes what concerns sockets: `backlog_conn`, of which the kernel takes no more
+/// than `net.core.somaxconn`, TCP keep-alive and SO_LINGER. With port 0 the system chooses a free
+/// port, the same for all workers. The port is this server's own: one on which another program (or
+/// another server of this one) listens is an error, however that one shares it.
 ///
 /// # Errors
 ///
@@ -22,27 +26,25 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 ///
 /// # Panics
 ///
-/// If `count` is 0.
-pub fn listen(addr: ListenAddr, backlog: u16, count: usize) -> Result<Vec<Listener>, ListenError> {
-    assert!(count > 0, "a server without a worker");
-    let sharing = if count == 1 { Sharing::Alone } else { Sharing::First };
-    let first = Listener::open_any(addr, backlog, sharing)?;
-    let addr = first.addr;
-    let mut listeners = vec![first];
-    for _ in 1..count {
-        listeners.push(Listener::open(addr, backlog, Sharing::Joins)?);
+/// If `workers` is 0.
+pub fn listen(
+    addrs: &[ListenAddr],
+    config: &HttpConfig,
+    workers: usize,
+) -> Result<Vec<Vec<Listener>>, ListenError> {
+    assert!(workers > 0, "a server without a worker");
+    let mut listeners: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
+    for (index, addr) in addrs.iter().enumerate() {
+        let (first, others) = listeners.split_first_mut().expect("a worker");
+        let sharing = if others.is_empty() { Sharing::Alone } else { Sharing::First };
+        let listener = Listener::open_first(addr, config, sharing)
+            .map_err(|error| error.between(&addrs[..index], first))?;
+        for other in others {
+            other.push(Listener::open(addr, listener.bound, config, Sharing::Joins)?);
+        }
+        first.push(listener);
     }
     Ok(listeners)
-}
-
-/// Where to listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenAddr {
-    /// This port of all addresses of the machine: IPv6 and IPv4, or IPv4 alone where the machine
-    /// has no IPv6.
-    Any(u16),
-    /// This address and port only. `[::]` means all IPv6 addresses here, without IPv4.
-    Only(SocketAddr),
 }
 
 /// A listening socket. Connections wait in its backlog until an [`EpollNet`](super::EpollNet)
@@ -50,12 +52,12 @@ pub enum ListenAddr {
 #[derive(Debug)]
 pub struct Listener {
     fd: OwnedFd,
-    addr: BoundAddr,
+    bound: Bound,
 }
 
 /// What a socket is bound to: unlike [`ListenAddr`], one socket's worth.
 #[derive(Clone, Copy, Debug)]
-struct BoundAddr {
+struct Bound {
     addr: SocketAddr,
     family: Family,
 }
@@ -81,57 +83,108 @@ enum Sharing {
 impl Listener {
     /// The address and port it listens on; the port is the real one even if 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
-        self.addr.addr
+        self.bound.addr
     }
 
-    fn open_any(addr: ListenAddr, backlog: u16, sharing: Sharing) -> Result<Self, ListenError> {
+    fn open_first(
+        addr: &ListenAddr,
+        config: &HttpConfig,
+        sharing: Sharing,
+    ) -> Result<Self, ListenError> {
         let port = match addr {
-            ListenAddr::Any(port) => port,
-            ListenAddr::Only(addr) => {
-                return Self::open(BoundAddr { addr, family: Family::One }, backlog, sharing);
+            ListenAddr::Only(only) => {
+                let bound = Bound { addr: *only, family: Family::One };
+                return Self::open(addr, bound, config, sharing);
             }
+            ListenAddr::Any(port) | ListenAddr::Interface { port, .. } => *port,
         };
         let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        match Self::open(BoundAddr { addr: v6, family: Family::Both }, backlog, sharing) {
+        match Self::open(addr, Bound { addr: v6, family: Family::Both }, config, sharing) {
             Err(ListenError::NoSuchAddress { .. }) => {
                 log::info!("no IPv6 on this machine: listening on IPv4 only");
                 let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-                Self::open(BoundAddr { addr: v4, family: Family::One }, backlog, sharing)
+                Self::open(addr, Bound { addr: v4, family: Family::One }, config, sharing)
             }
             done => done,
         }
     }
 
-    fn open(addr: BoundAddr, backlog: u16, sharing: Sharing) -> Result<Self, ListenError> {
-        Self::try_open(addr, backlog, sharing).map_err(|error| ListenError::new(addr.addr, error))
-    }
-
-    fn try_open(bound: BoundAddr, backlog: u16, sharing: Sharing) -> Result<Self, Errno> {
-        let BoundAddr { addr, family } = bound;
-        let domain = if addr.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let fd = net::socket_with(domain, SocketType::STREAM, flags, None)?;
-        if addr.is_ipv6() {
-            sockopt::set_ipv6_v6only(&fd, family == Family::One)?;
+    fn open(
+        addr: &ListenAddr,
+        bound: Bound,
+        config: &HttpConfig,
+        sharing: Sharing,
+    ) -> Result<Self, ListenError> {
+        let failed = |error| ListenError::new(addr, error);
+        let fd = socket(bound).map_err(failed)?;
+        if let ListenAddr::Interface { name, .. } = addr {
+            // Before the port, which other sockets may have on other interfaces.
+            bind_to_interface(&fd, name).map_err(|error| ListenError::of_interface(addr, error))?;
         }
-        // A restarted server need not wait for its predecessor's connections to leave TIME_WAIT.
-        sockopt::set_socket_reuseaddr(&fd, true)?;
-        // Connections inherit it, which saves a system call for each.
-        sockopt::set_tcp_nodelay(&fd, true)?;
-        if sharing == Sharing::Joins {
-            sockopt::set_socket_reuseport(&fd, true)?;
-        }
-        net::bind(&fd, &addr)?;
-        if sharing == Sharing::First {
-            // Only after the bind: before it, the kernel would let us join whoever shares that
-            // port, a forgotten older server say, and give it half of our connections.
-            sockopt::set_socket_reuseport(&fd, true)?;
-        }
-        net::listen(&fd, i32::from(backlog))?;
-        let addr = SocketAddr::try_from(net::getsockname(&fd)?)?;
-        Ok(Self { fd, addr: BoundAddr { addr, family } })
+        set_options(&fd, config).map_err(failed)?;
+        let addr = bind(&fd, bound.addr, config.backlog_conn, sharing).map_err(failed)?;
+        Ok(Self { fd, bound: Bound { addr, ..bound } })
     }
 }
+
+fn socket(bound: Bound) -> Result<OwnedFd, Errno> {
+    let is_v6 = bound.addr.is_ipv6();
+    let domain = if is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = net::socket_with(domain, SocketType::STREAM, flags, None)?;
+    if is_v6 {
+        sockopt::set_ipv6_v6only(&fd, bound.family == Family::One)?;
+    }
+    Ok(fd)
+}
+
+fn bind_to_interface(fd: &OwnedFd, name: &str) -> io::Result<()> {
+    // The kernel would cut a name that is too long, and take none at all for any interface.
+    if name.is_empty() || name.len() > INTERFACE_NAME_MAX || name.contains('\0') {
+        return Err(Errno::NODEV.into());
+    }
+    SockRef::from(fd).bind_device(Some(name.as_bytes()))
+}
+
+/// What accepted connections inherit, which saves system calls for each.
+fn set_options(fd: &OwnedFd, config: &HttpConfig) -> Result<(), Errno> {
+    sockopt::set_tcp_nodelay(fd, true)?;
+    if config.keep_alive_enable {
+        sockopt::set_socket_keepalive(fd, true)?;
+        sockopt::set_tcp_keepidle(fd, config.keep_alive_idle)?;
+        sockopt::set_tcp_keepintvl(fd, config.keep_alive_interval)?;
+        sockopt::set_tcp_keepcnt(fd, config.keep_alive_count)?;
+    }
+    if config.enable_so_linger {
+        // With a time above zero, `close` would block the worker for so long.
+        sockopt::set_socket_linger(fd, Some(Duration::ZERO))?;
+    }
+    Ok(())
+}
+
+fn bind(
+    fd: &OwnedFd,
+    addr: SocketAddr,
+    backlog: u16,
+    sharing: Sharing,
+) -> Result<SocketAddr, Errno> {
+    // A restarted server need not wait for its predecessor's connections to leave TIME_WAIT.
+    sockopt::set_socket_reuseaddr(fd, true)?;
+    if sharing == Sharing::Joins {
+        sockopt::set_socket_reuseport(fd, true)?;
+    }
+    net::bind(fd, &addr)?;
+    if sharing == Sharing::First {
+        // Only after the bind: before it, the kernel would let us join whoever shares that
+        // port, a forgotten older server say, and give it half of our connections.
+        sockopt::set_socket_reuseport(fd, true)?;
+    }
+    net::listen(fd, i32::from(backlog))?;
+    SocketAddr::try_from(net::getsockname(fd)?)
+}
+
+/// The longest name of an interface, in bytes (IFNAMSIZ without its NUL).
+const INTERFACE_NAME_MAX: usize = 15;
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -146,34 +199,86 @@ pub enum ListenError {
     /// Another program, or another server in this one, listens there.
     InUse {
         /// Where.
-        addr: SocketAddr,
+        addr: ListenAddr,
+    },
+    /// Two entries of [`HttpConfig::listen`] are the same, or one includes the other.
+    Overlap {
+        /// Where.
+        addr: ListenAddr,
+        /// The entry that has the port already.
+        earlier: ListenAddr,
     },
     /// This program may not: ports below 1024 need a privilege.
     Denied {
         /// Where.
-        addr: SocketAddr,
+        addr: ListenAddr,
     },
     /// The machine has no such address.
     NoSuchAddress {
         /// Where.
-        addr: SocketAddr,
+        addr: ListenAddr,
+    },
+    /// The machine has no such interface.
+    NoSuchInterface {
+        /// Where.
+        addr: ListenAddr,
+    },
+    /// This program may not bind to an interface.
+    InterfaceDenied {
+        /// Where.
+        addr: ListenAddr,
     },
     /// The operating system said something else.
     Io {
         /// Where.
-        addr: SocketAddr,
+        addr: ListenAddr,
         /// What it said.
         source: io::Error,
     },
 }
 
 impl ListenError {
-    fn new(addr: SocketAddr, error: Errno) -> Self {
+    fn new(addr: &ListenAddr, error: Errno) -> Self {
+        let addr = addr.clone();
         match error {
             Errno::ADDRINUSE => Self::InUse { addr },
             Errno::ACCESS | Errno::PERM => Self::Denied { addr },
             Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => Self::NoSuchAddress { addr },
             _ => Self::Io { addr, source: error.into() },
+        }
+    }
+
+    fn of_interface(addr: &ListenAddr, error: io::Error) -> Self {
+        let addr = addr.clone();
+        match Errno::from_io_error(&error) {
+            Some(Errno::NODEV) => Self::NoSuchInterface { addr },
+            Some(Errno::ACCESS | Errno::PERM) => Self::InterfaceDenied { addr },
+            _ => Self::Io { addr, source: error },
+        }
+    }
+
+    /// A port that is in use may be so by an entry before this one.
+    fn between(self, earlier: &[ListenAddr], listeners: &[Listener]) -> Self {
+        match self {
+            Self::InUse { addr } => {
+                let mut before = earlier.iter().zip(listeners);
+                match before.find(|(_, listener)| listener.local_addr().port() == addr.port()) {
+                    Some((earlier, _)) => Self::Overlap { addr, earlier: earlier.clone() },
+                    None => Self::InUse { addr },
+                }
+            }
+            error => error,
+        }
+    }
+
+    /// The kind that the standard library has for it.
+    pub(super) fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::InUse { .. } | Self::Overlap { .. } => io::ErrorKind::AddrInUse,
+            Self::Denied { .. } | Self::InterfaceDenied { .. } => io::ErrorKind::PermissionDenied,
+            Self::NoSuchAddress { .. } => io::ErrorKind::AddrNotAvailable,
+            Self::NoSuchInterface { .. } => io::ErrorKind::NotFound,
+            Self::Io { source, .. } => source.kind(),
         }
     }
 }
@@ -187,6 +292,11 @@ impl fmt::Display for ListenError {
                  `ss -ltnp 'sport = :{port}'` shows by whom",
                 port = addr.port(),
             ),
+            Self::Overlap { addr, earlier } => write!(
+                f,
+                "can't listen on {addr}: this server listens on {earlier} already, \
+                 by another entry of `listen`",
+            ),
             Self::Denied { addr } if addr.port() < 1024 => write!(
                 f,
                 "can't listen on {addr}: ports below 1024 need root or the capability \
@@ -197,9 +307,18 @@ impl fmt::Display for ListenError {
             }
             Self::NoSuchAddress { addr } => write!(
                 f,
-                "can't listen on {addr}: this machine has no address {}; \
+                "can't listen on {addr}: this machine has no such address; \
                  `ip address` shows those it has",
-                addr.ip(),
+            ),
+            Self::NoSuchInterface { addr } => write!(
+                f,
+                "can't listen on {addr}: this machine has no such interface; \
+                 `ip link` shows those it has",
+            ),
+            Self::InterfaceDenied { addr } => write!(
+                f,
+                "can't listen on {addr}: to bind to an interface, Linux before 5.7 wants root or the \
+                 capability CAP_NET_RAW",
             ),
             Self::Io { addr, source } => write!(f, "can't listen on {addr}: {source}"),
         }
@@ -216,96 +335,4 @@ impl core::error::Error for ListenError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    const LOOPBACK: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-    fn open(addr: ListenAddr, count: usize) -> Vec<Listener> {
-        listen(addr, 16, count).unwrap()
-    }
-
-    #[test]
-    fn several_listeners_share_the_port_that_the_first_one_found() {
-        for addr in [ListenAddr::Only(LOOPBACK), ListenAddr::Any(0)] {
-            let listeners = open(addr, 3);
-            assert_eq!(listeners.len(), 3);
-            assert_ne!(listeners[0].local_addr().port(), 0);
-            assert!(listeners.iter().all(|l| l.local_addr() == listeners[0].local_addr()));
-        }
-    }
-
-    #[test]
-    fn a_port_in_use_is_an_error_that_says_where() {
-        let taken = TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
-        let other = TcpListener::bind(taken).unwrap();
-        let error = listen(ListenAddr::Only(taken), 16, 1).unwrap_err();
-        assert!(matches!(error, ListenError::InUse { addr } if addr == taken));
-        let port = taken.port();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "can't listen on 127.0.0.1:{port}: port {port} is in use; \
-                 `ss -ltnp 'sport = :{port}'` shows by whom"
-            )
-        );
-        drop(other);
-    }
-
-    #[test]
-    fn a_port_shared_by_another_servers_workers_is_in_use_too() {
-        for ours in [1, 2] {
-            let theirs = open(ListenAddr::Any(0), 2);
-            let port = theirs[0].local_addr().port();
-            let error = listen(ListenAddr::Any(port), 16, ours).unwrap_err();
-            assert!(matches!(error, ListenError::InUse { .. }), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_port_is_free_again_while_its_connections_linger() {
-        let listeners = open(ListenAddr::Only(LOOPBACK), 2);
-        let addr = listeners[0].local_addr();
-        let _client = std::net::TcpStream::connect(addr).unwrap();
-        let accepted = listeners.iter().find_map(|l| net::accept(l).ok()).unwrap();
-        drop(listeners);
-        assert_eq!(open(ListenAddr::Only(addr), 2)[1].local_addr(), addr);
-        drop(accepted); // Our side closes first, so it is ours that stays in TIME_WAIT.
-        assert_eq!(open(ListenAddr::Only(addr), 1)[0].local_addr(), addr);
-    }
-
-    #[test]
-    fn all_of_ipv6_said_as_an_address_leaves_ipv4_alone() {
-        let only = ListenAddr::Only(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
-        for (addr, v6_only) in [(only, true), (ListenAddr::Any(0), false)] {
-            match listen(addr, 16, 2) {
-                Ok(listeners) if listeners[0].local_addr().is_ipv6() => {
-                    for listener in &listeners {
-                        assert_eq!(sockopt::ipv6_v6only(listener).unwrap(), v6_only);
-                    }
-                }
-                // A machine without IPv6.
-                Ok(_) => assert!(!v6_only),
-                Err(error) => assert!(v6_only, "{error}"),
-            }
-        }
-    }
-
-    #[test]
-    fn an_address_that_is_not_the_machines_is_an_error_that_says_so() {
-        // Of TEST-NET-1 (RFC 5737), which no machine should have.
-        let addr = SocketAddr::from(([192, 0, 2, 253], 0));
-        let error = listen(ListenAddr::Only(addr), 16, 1).unwrap_err();
-        assert!(error.to_string().contains("no address 192.0.2.253"), "{error}");
-    }
-
-    #[test]
-    fn a_privileged_port_that_is_denied_says_what_would_help() {
-        let at = |port| SocketAddr::from(([0, 0, 0, 0], port));
-        let low = ListenError::new(at(443), Errno::ACCESS).to_string();
-        assert!(low.contains("0.0.0.0:443") && low.contains("CAP_NET_BIND_SERVICE"), "{low}");
-        let high = ListenError::new(at(8443), Errno::PERM).to_string();
-        assert!(!high.contains("1024"), "{high}");
-    }
-}
+mod tests;

@@ -1,15 +1,18 @@
-//! A server that runs: its workers, each a thread with its own event loop and listener.
+//! A server that runs: its workers, each a thread with its own event loop and listeners.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::{Clock, EpollNet, ListenAddr, ListenError, Listener, StackPool, listen};
+use super::{Clock, EpollNet, Listener, StackPool, listen};
 use crate::error::{Error, Result};
 use crate::net::Net;
-use crate::server::{HttpConfig, Notice, Server, ServerBuilder, ServerHandle, Shared, Transport};
+use crate::server::{
+    HttpConfig, ListenAddr, Notice, Server, ServerBuilder, ServerHandle, Shared, Transport,
+};
 
 /// A running HTTP server; made by [`HttpServer::builder`].
 ///
@@ -19,7 +22,7 @@ use crate::server::{HttpConfig, Notice, Server, ServerBuilder, ServerHandle, Sha
 #[must_use = "a server stops when it is dropped; `join` waits for its end"]
 pub struct HttpServer {
     handle: ServerHandle,
-    addr: SocketAddr,
+    addrs: Box<[SocketAddr]>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -34,9 +37,16 @@ impl HttpServer {
         ServerBuilder::new(config)
     }
 
-    /// The address it listens on, with the real port where 0 was asked for.
+    /// The address it listens on, with the real port where 0 was asked for; the first one, if there
+    /// are several.
     pub fn local_addr(&self) -> SocketAddr {
-        self.addr
+        self.addrs[0]
+    }
+
+    /// All addresses it listens on, in the order of [`HttpConfig::listen`]. That of an interface is
+    /// `[::]` with its port, or `0.0.0.0` on a machine without IPv6.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addrs
     }
 
     /// How to reach the server from elsewhere.
@@ -76,7 +86,7 @@ impl Drop for HttpServer {
     fn drop(&mut self) {
         self.handle.stop();
         if let Err(error) = self.join_workers() {
-            log::error!("server on {}: {error}", self.addr);
+            log::error!("server on {}: {error}", self.local_addr());
         }
     }
 }
@@ -91,7 +101,7 @@ impl Deref for HttpServer {
 
 impl fmt::Debug for HttpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpServer({})", self.addr)
+        f.debug_tuple("HttpServer").field(&self.addrs).finish()
     }
 }
 
@@ -100,25 +110,24 @@ impl<T: Transport> ServerBuilder<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the port can't be listened on or a thread can't be started;
+    /// [`Error::Io`] if an address can't be listened on, with a [`ListenError`](super::ListenError) in it that says what
+    /// to do, or a thread can't be started;
     /// [`Error::HandlerExists`], [`Error::HandlersFull`] and [`Error::Config`] for what was wrong
     /// with the handlers or the configuration.
     pub fn start(self) -> Result<HttpServer> {
         let workers = worker_count(self.transport().http());
         let (transport, shared) = self.share(workers)?;
-        let config = &shared.config;
-        let listeners = listen(ListenAddr::Any(transport.port()), config.backlog_conn, workers)
-            .map_err(|error| Error::Io("can't listen".into(), into_io(error)))?;
-        let addr = listeners[0].local_addr();
+        let listeners = listen_everywhere(&transport, workers)?;
+        let addrs = listeners[0].iter().map(Listener::local_addr).collect();
         let transport = Arc::new(transport);
         let clock = Clock::start();
         let handle = ServerHandle::new(shared.clone());
-        let mut server = HttpServer { handle, addr, workers: Mutex::new(Vec::new()) };
+        let mut server = HttpServer { handle, addrs, workers: Mutex::new(Vec::new()) };
         transport.observer().notice(Notice::Start);
 
         let last_out = Arc::new(LastOut(transport.clone()));
-        for (number, listener) in listeners.into_iter().enumerate() {
-            let net = epoll_net(listener, clock)?;
+        for (number, listeners) in listeners.into_iter().enumerate() {
+            let net = epoll_net(listeners, clock)?;
             let waker = net.waker();
             let (shared, transport, last_out) =
                 (shared.clone(), transport.clone(), last_out.clone());
@@ -177,8 +186,19 @@ impl<T: Transport> Drop for LastOut<T> {
     }
 }
 
-fn epoll_net(listener: Listener, clock: Clock) -> Result<EpollNet> {
-    EpollNet::new(listener, clock)
+/// Listens where the configuration says, or on all addresses: for each worker on all of them.
+fn listen_everywhere(transport: &impl Transport, workers: usize) -> Result<Vec<Vec<Listener>>> {
+    let config = transport.http();
+    let all = [ListenAddr::Any(transport.port())];
+    let addrs = if config.listen.is_empty() { &all[..] } else { &config.listen };
+    listen(addrs, config, workers).map_err(|error| {
+        let error = io::Error::new(error.kind(), error);
+        Error::Io("the server can't start".into(), error)
+    })
+}
+
+fn epoll_net(listeners: Vec<Listener>, clock: Clock) -> Result<EpollNet> {
+    EpollNet::new(listeners, clock)
         .map_err(|error| Error::Io("can't set up a worker's event loop".into(), error))
 }
 
@@ -190,13 +210,6 @@ fn worker_count(config: &HttpConfig) -> usize {
             cores.min(config.max_open_sockets / SOCKETS_PER_WORKER).max(1)
         }
         workers => workers,
-    }
-}
-
-fn into_io(error: ListenError) -> std::io::Error {
-    match error {
-        ListenError::Io { source, .. } => source,
-        error => std::io::Error::other(error),
     }
 }
 

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
+use core::time::Duration;
 
 use super::Server;
 use super::config::HttpConfig;
@@ -30,7 +31,7 @@ pub trait Transport: Send + Sync + 'static {
     /// The configuration of the HTTP server above.
     fn http(&self) -> &HttpConfig;
 
-    /// The port to listen on.
+    /// The port to listen on, of all addresses, if [`HttpConfig::listen`] says nothing else.
     fn port(&self) -> u16;
 
     /// Puts the layer around a worker's network.
@@ -292,11 +293,32 @@ fn check(config: &HttpConfig, workers: usize) -> Result {
     } else if config.stack_size < STACK_MIN {
         Some(("stack_size", config.stack_size, "a handler needs 4096 bytes at least"))
     } else {
-        None
+        keep_alive_problem(config)
     };
     match problem {
         None => Ok(()),
         Some((field, value, why)) => Err(Error::Config(alloc::format!("{field} = {value}: {why}"))),
+    }
+}
+
+/// What is wrong with the settings of TCP keep-alive; the limits are Linux's.
+fn keep_alive_problem(config: &HttpConfig) -> Option<(&'static str, usize, &'static str)> {
+    let seconds = |time: Duration| {
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        usize::try_from(seconds).unwrap_or(usize::MAX)
+    };
+    let (idle, interval) =
+        (seconds(config.keep_alive_idle), seconds(config.keep_alive_interval));
+    if !config.keep_alive_enable {
+        None
+    } else if !(1..=32_767).contains(&idle) {
+        Some(("keep_alive_idle", idle, "from 1 to 32767 seconds"))
+    } else if !(1..=32_767).contains(&interval) {
+        Some(("keep_alive_interval", interval, "from 1 to 32767 seconds"))
+    } else if !(1..=127).contains(&config.keep_alive_count) {
+        Some(("keep_alive_count", config.keep_alive_count as usize, "from 1 to 127 probes"))
+    } else {
+        None
     }
 }
 
@@ -341,6 +363,33 @@ mod tests {
         assert_eq!(with(|config| config.max_requests_per_session = 1), Ok(()));
         assert!(with(|config| config.max_req_hdr_len = 15).is_err());
         assert!(with(|config| config.max_uri_len = 0).is_err());
+    }
+
+    #[test]
+    fn tcp_keep_alive_is_checked_if_it_is_enabled() {
+        let secs = Duration::from_secs;
+        let with = |idle, interval, count, enable| {
+            let config = HttpConfig {
+                keep_alive_enable: enable,
+                keep_alive_idle: idle,
+                keep_alive_interval: interval,
+                keep_alive_count: count,
+                ..HttpConfig::default()
+            };
+            check(&config, 1).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(secs(1), secs(1), 1, true), Ok(()));
+        assert_eq!(with(secs(32_767), secs(32_767), 127, true), Ok(()));
+        let text = "keep_alive_idle = 0: from 1 to 32767 seconds";
+        assert_eq!(with(secs(0), secs(1), 1, true), Err(text.into()));
+        let text = "keep_alive_idle = 32768: from 1 to 32767 seconds";
+        assert_eq!(with(Duration::from_millis(32_767_001), secs(1), 1, true), Err(text.into()));
+        assert!(with(secs(1), secs(0), 1, true).is_err());
+        assert!(with(secs(1), secs(32_768), 1, true).is_err());
+        assert!(with(secs(1), secs(1), 0, true).is_err());
+        let text = "keep_alive_count = 128: from 1 to 127 probes";
+        assert_eq!(with(secs(1), secs(1), 128, true), Err(text.into()));
+        assert_eq!(with(secs(0), secs(0), 0, false), Ok(()));
     }
 
     #[test]

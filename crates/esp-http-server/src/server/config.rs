@@ -1,5 +1,9 @@
 //! What a server is told when it starts: ESP-IDF's `httpd_config_t`, with the limits it lacks.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 /// The configuration of an HTTP server; `..HttpConfig::default()` fills in what is not said.
@@ -14,9 +18,26 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// TCP port to listen on; 0 lets the system choose a free one. Default 80.
+    /// TCP port to listen on, of all addresses, if `listen` says nothing else; 0 lets the system
+    /// choose a free one. Default 80.
     pub server_port: u16,
-    /// Workers, each with its own event loop and listener. 0, the default, means one per core, but
+    /// Where to listen, if not on all addresses: each entry has its own port, and `server_port` is
+    /// not used. Empty by default. All of them lead to the same handlers, by the same transport.
+    ///
+    /// ```
+    /// use esp_http_server::{HttpConfig, ListenAddr};
+    ///
+    /// let config = HttpConfig {
+    ///     listen: vec![
+    ///         ListenAddr::Only("127.0.0.1:8080".parse()?),
+    ///         ListenAddr::Interface { name: "eth0".into(), port: 80 },
+    ///     ],
+    ///     ..HttpConfig::default()
+    /// };
+    /// # Ok::<(), core::net::AddrParseError>(())
+    /// ```
+    pub listen: Vec<ListenAddr>,
+    /// Workers, each with its own event loop and listeners. 0, the default, means one per core, but
     /// not more than one per 64 of `max_open_sockets`, because each serves its share of those.
     pub workers: usize,
     /// Most sessions open at once, over all workers. Default 1024.
@@ -24,8 +45,25 @@ pub struct HttpConfig {
     /// Whether a new connection may close the least recently used idle session when the table is
     /// full. Otherwise it waits in the backlog until there is room. Default true.
     pub lru_purge_enable: bool,
-    /// Connections that may wait to be accepted, per worker. Default 128.
+    /// Connections that may wait to be accepted, per worker and entry of `listen`. Default 128.
     pub backlog_conn: u16,
+    /// Whether the system probes a connection on which nothing has come for a while, and ends it if
+    /// the peer does not answer (SO_KEEPALIVE). That is TCP's keep-alive, which finds clients that
+    /// have vanished in the middle of something; for idle ones there is `idle_timeout`, for WebSockets
+    /// [`ws_keep_alive`](crate::ServerBuilder::ws_keep_alive). Default false.
+    pub keep_alive_enable: bool,
+    /// Silence before the first probe of `keep_alive_enable`. Whole seconds, up to 32767. Default 5 s.
+    pub keep_alive_idle: Duration,
+    /// Time between two probes. Whole seconds, up to 32767. Default 5 s.
+    pub keep_alive_interval: Duration,
+    /// Probes without an answer after which the connection is over. Up to 127. Default 3.
+    pub keep_alive_count: u32,
+    /// Whether a session that is closed is reset (SO_LINGER), so that nothing of it stays in the
+    /// system: what its peer has not taken until then is lost. A session that has something to say
+    /// first waits for its peer, for `linger_timeout` at most, and then nothing is lost of those that
+    /// read. The worker serves others meanwhile, where SO_LINGER with a time of its own would block
+    /// it. Default false: the system goes on delivering in the background, for minutes if need be.
+    pub enable_so_linger: bool,
     /// Most URI handlers; `usize::MAX`, the default, means no limit.
     pub max_uri_handlers: usize,
     /// Bytes of stack for a handler. Default 256 kB, of which only what is touched takes memory. A
@@ -75,11 +113,52 @@ pub struct HttpConfig {
     pub send_wait_timeout: Duration,
     /// Longest time that an HTTP session may stay open without a request. Default 60 s.
     pub idle_timeout: Duration,
-    /// Longest time a closing session waits for its peer to finish. Default 2 s.
+    /// Longest time a closing session waits for its peer to finish, so that the peer can read what it
+    /// was told last (RFC 9112, section 9.6). Default 2 s. See also `enable_so_linger`.
     pub linger_timeout: Duration,
     /// Longest time that requests which are under way may take to finish when the server stops;
     /// after it their handlers are told to end and their sessions are closed. Default 5 s.
     pub stop_timeout: Duration,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenAddr {
+    /// This port of all addresses of the machine: IPv6 and IPv4, or IPv4 alone where the machine
+    /// has no IPv6.
+    Any(u16),
+    /// This address and port only. `[::]` means all IPv6 addresses here, without IPv4.
+    Only(SocketAddr),
+    /// This port, for clients that come by one network interface, whatever its addresses are
+    /// (upstream's `if_name`; SO_BINDTODEVICE).
+    Interface {
+        /// The interface, as `ip link` names it: `eth0`.
+        name: String,
+        /// The port; 0 lets the system choose a free one.
+        port: u16,
+    },
+}
+
+impl ListenAddr {
+    /// The port; 0 if the system is to choose one.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Any(port) | Self::Interface { port, .. } => *port,
+            Self::Only(addr) => addr.port(),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddr {
+    /// `port 80`, `127.0.0.1:80`, `eth0:80`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any(port) => write!(f, "port {port}"),
+            Self::Only(addr) => addr.fmt(f),
+            Self::Interface { name, port } => write!(f, "{name}:{port}"),
+        }
+    }
 }
 
 /// Whether several handlers may be under way in one worker.
@@ -97,10 +176,16 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             server_port: 80,
+            listen: Vec::new(),
             workers: 0,
             max_open_sockets: 1024,
             lru_purge_enable: true,
             backlog_conn: 128,
+            keep_alive_enable: false,
+            keep_alive_idle: Duration::from_secs(5),
+            keep_alive_interval: Duration::from_secs(5),
+            keep_alive_count: 3,
+            enable_so_linger: false,
             max_uri_handlers: usize::MAX,
             stack_size: 256 * 1024,
             handler_mode: HandlerMode::Concurrent,

@@ -47,7 +47,7 @@ mod turn;
 mod work;
 
 pub use builder::{ServerBuilder, Transport};
-pub use config::{HandlerMode, HttpConfig};
+pub use config::{HandlerMode, HttpConfig, ListenAddr};
 pub(crate) use conn::{Conn, Exchange, Peer, Reply, TX_HIGH};
 pub use context::{OpenSession, ServerContext};
 use deadlines::Deadlines;

@@ -381,13 +381,15 @@ where
         Step::Again
     }
 
-    /// Whether the peer may be in the middle of something.
+    /// Whether the peer may be in the middle of something, or the end of this session would take away
+    /// what it has not received yet.
     fn expects_more(&mut self) -> bool {
+        let resets = self.worker.shared.config.enable_so_linger;
         let conn = self.conn();
         let io = conn.io();
         let is_clean =
             conn.ws.is_none() && io.rx.is_empty() && io.body.is_done() && !io.head.has_begun();
-        conn.peer == Peer::Sending && !is_clean
+        resets && conn.peer != Peer::Gone || conn.peer == Peer::Sending && !is_clean
     }
 
     /// Sends what waits to be sent.

@@ -9,9 +9,10 @@ use std::thread;
 
 use rustix::net::sockopt;
 
-use super::{Backlog, ENDED, EpollNet};
-use crate::front::{Clock, ListenAddr, Listener, Waker, listen};
+use super::{ENDED, EpollNet};
+use crate::front::{Clock, Listener, Waker, listen};
 use crate::net::{Net, NetError, NetId, RxBuf, TxBuf};
+use crate::server::{HttpConfig, ListenAddr};
 use crate::time::Instant;
 
 /// How long a test waits for what must come.
@@ -19,29 +20,37 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOPBACK: ListenAddr = ListenAddr::Only(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
 mod echo;
+mod options;
+mod several;
 mod shortage;
 
-/// A net with its address.
+/// A net with its addresses.
 struct Bench {
     net: EpollNet,
     clock: Clock,
+    addrs: Vec<SocketAddr>,
+    /// The first of them.
     addr: SocketAddr,
     ready: Vec<NetId>,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self::at(LOOPBACK, 1).remove(0)
+        Self::at(&[LOOPBACK], 1).remove(0)
     }
 
-    fn at(addr: ListenAddr, workers: usize) -> Vec<Self> {
+    fn at(addrs: &[ListenAddr], workers: usize) -> Vec<Self> {
+        Self::with(addrs, &HttpConfig::default(), workers)
+    }
+
+    fn with(addrs: &[ListenAddr], config: &HttpConfig, workers: usize) -> Vec<Self> {
         let clock = Clock::start();
-        let bench = |listener: Listener| {
-            let addr = listener.local_addr();
-            let net = EpollNet::new(listener, clock).unwrap();
-            Self { net, clock, addr, ready: Vec::new() }
+        let bench = |listeners: Vec<Listener>| {
+            let addrs: Vec<_> = listeners.iter().map(Listener::local_addr).collect();
+            let net = EpollNet::new(listeners, clock).unwrap();
+            Self { net, clock, addr: addrs[0], addrs, ready: Vec::new() }
         };
-        listen(addr, 64, workers).unwrap().into_iter().map(bench).collect()
+        listen(addrs, config, workers).unwrap().into_iter().map(bench).collect()
     }
 
     fn connect(&self) -> TcpStream {
@@ -313,7 +322,7 @@ fn connections_left_in_the_backlog_are_accepted_without_a_second_report() {
     let mut bench = Bench::new();
     assert_eq!(bench.net.accept(), None);
     let _client = bench.connect();
-    bench.until(|net| (net.backlog == Backlog::Waiting).then_some(()));
+    bench.until(|net| net.backlogs.waits(0).then_some(()));
     // The engine's table is full, so it does not accept; nothing more is reported.
     bench.wait_to_the_end(Duration::from_millis(5));
     assert_eq!(bench.net.accept(), Some(NetId(0)));
@@ -382,7 +391,7 @@ fn after_stop_listening_nobody_gets_in_and_connections_live_on() {
 
 #[test]
 fn all_workers_of_a_port_get_clients() {
-    let mut workers = Bench::at(LOOPBACK, 2);
+    let mut workers = Bench::at(&[LOOPBACK], 2);
     let addr = workers[0].addr;
     let mut clients = Vec::new();
     let mut accepted = [0; 2];
@@ -405,7 +414,7 @@ fn all_workers_of_a_port_get_clients() {
 
 #[test]
 fn both_families_come_in_by_one_listener_under_their_own_addresses() {
-    let mut bench = Bench::at(ListenAddr::Any(0), 1).remove(0);
+    let mut bench = Bench::at(&[ListenAddr::Any(0)], 1).remove(0);
     let port = bench.addr.port();
     let hosts: &[&str] = if has_ipv6() { &["127.0.0.1", "::1"] } else { &["127.0.0.1"] };
     for host in hosts {

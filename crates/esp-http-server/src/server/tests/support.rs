@@ -340,6 +340,11 @@ impl Client {
         assert!(self.pipe().shut && !self.is_closed());
     }
 
+    /// Whether the server has said that it will send no more.
+    pub(super) fn is_shut(&self) -> bool {
+        self.pipe().shut
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.pipe().closed
     }

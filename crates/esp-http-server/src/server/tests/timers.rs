@@ -223,3 +223,35 @@ fn a_lingering_client_that_keeps_sending_is_closed_in_time() {
     }
     closes_after(&engine, &client, millis(100));
 }
+
+#[test]
+fn with_so_linger_a_session_that_ends_waits_for_its_peer_before_it_is_reset() {
+    let config = HttpConfig { enable_so_linger: true, ..config() };
+    let engine = Engine::new(config, |server| server.get("/*", path));
+    let last = "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let slow = engine.connect();
+    slow.send(last);
+    slow.expect_last("200 OK");
+    slow.expect_lingering();
+    closes_after(&engine, &slow, secs(2));
+    let done = engine.connect();
+    done.send(last);
+    done.finish();
+    done.expect_last("200 OK");
+    done.expect_closed();
+    // Without a word to wait for, it does not wait.
+    let idle = engine.connect();
+    closes_after(&engine, &idle, secs(7));
+}
+
+#[test]
+fn with_so_linger_a_peer_that_finished_first_is_told_the_end_before_the_reset() {
+    let config = HttpConfig { enable_so_linger: true, ..config() };
+    let engine = Engine::new(config, |server| server.get("/*", path));
+    let client = engine.connect();
+    client.put(get("/a"));
+    client.finish();
+    client.expect(ok("/a"));
+    assert!(client.is_shut(), "or the reset would take the answer with it");
+    client.expect_closed();
+}

@@ -36,18 +36,18 @@ fn shortage() {
 
     assert_eq!(bench.net.accept(), None);
     assert!(bench.net.short, "it was logged");
-    assert!(matches!(bench.net.backlog, Backlog::Unaffordable { .. }));
+    assert!(bench.net.backlogs.paused_until().is_some());
     // The pause ends by itself, once, and an engine that has no room then is not woken for it again.
-    bench.until(|net| (net.backlog == Backlog::Waiting).then_some(()));
+    bench.until(|net| net.backlogs.paused_until().is_none().then_some(()));
     bench.wait_to_the_end(Duration::from_millis(5));
     assert_eq!(bench.net.accept(), None);
 
     bench.net.close(id);
-    assert_eq!(bench.net.backlog, Backlog::Waiting, "one may come in at once");
+    assert_eq!(bench.net.backlogs.paused_until(), None, "one may come in at once");
     assert_eq!(bench.accept(), id);
     second.write_all(b"finally").unwrap();
     assert_eq!(bench.recv_exactly(id, 7), b"finally");
-    bench.net.backlog = Backlog::Waiting;
+    bench.net.backlogs.reported(0);
     assert_eq!(bench.net.accept(), None, "short again");
     assert!(bench.net.short);
 
