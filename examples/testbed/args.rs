@@ -17,6 +17,10 @@ pub(crate) struct Args {
     /// Serve HTTPS on this port; 0 takes a free one. Without --http and --https: 8443
     #[arg(long, value_name = "PORT")]
     https: Option<u16>,
+    /// Listen there instead of on all addresses: PORT, ADDRESS:PORT or INTERFACE:PORT, with commas
+    /// between them; for one of --http and --https
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = listen_addr)]
+    listen: Vec<ListenAddr>,
     /// Certificate chain, PEM; without it one for development
     #[arg(long, value_name = "PEM", requires = "key")]
     cert: Option<PathBuf>,
@@ -47,24 +51,72 @@ pub(crate) struct Args {
     /// Application protocols in order of preference, with commas between them
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     alpn: Vec<String>,
+    /// Connections that may wait to be accepted, per worker and address
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    backlog_conn: u16,
+    /// Probe silent connections after so many seconds (TCP keep-alive); 0 does not
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    keep_alive_idle_s: u64,
+    /// Seconds between two probes
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    keep_alive_interval_s: u64,
+    /// Probes without an answer after which a connection is over
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    keep_alive_count: u32,
+    /// Whether a session that is closed is reset (SO_LINGER)
+    #[arg(long, value_enum, default_value = "off")]
+    so_linger: Switch,
     /// Longest time from accept to the end of the TLS handshake
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     handshake_timeout_ms: u64,
+    /// Longest time from the first byte of a request's head to its last
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    head_timeout_ms: u64,
+    /// Longest time a request waits for others
+    #[arg(long, value_name = "N", default_value_t = 30_000)]
+    queue_timeout_ms: u64,
     /// Longest time a handler waits for its client to send
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     recv_wait_timeout_ms: u64,
+    /// Longest time for dropping what a handler left unread of a body
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    purge_timeout_ms: u64,
     /// Longest time a client may leave what it is sent untouched
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     send_wait_timeout_ms: u64,
     /// Longest time a session may stay open without a request
     #[arg(long, value_name = "N", default_value_t = 60_000)]
     idle_timeout_ms: u64,
+    /// Longest time a closing session waits for its client to finish
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    linger_timeout_ms: u64,
+    /// Longest time requests that are under way have to finish when the server stops
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    stop_timeout_ms: u64,
     /// Most bytes of a request's head
-    #[arg(long, value_name = "N", default_value_t = 16_384)]
+    #[arg(long, value_name = "N", default_value_t = HttpConfig::default().max_req_hdr_len)]
     max_req_hdr_len: usize,
+    /// Most header fields of a request
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    max_req_hdr_fields: usize,
     /// Most bytes of a request's URI
     #[arg(long, value_name = "N", default_value_t = 2048)]
     max_uri_len: usize,
+    /// Most requests on one connection
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    max_requests_per_session: usize,
+    /// Most bytes of an unread body that are dropped so that the session stays open
+    #[arg(long, value_name = "N", default_value_t = 65_536)]
+    purge_len: usize,
+    /// Most work items in a worker's queue
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    work_queue_len: usize,
+    /// Most bytes of WebSocket frames that wait for one client
+    #[arg(long, value_name = "N", default_value_t = 65_536)]
+    ws_queue_len: usize,
+    /// Bytes of stack for a handler
+    #[arg(long, value_name = "N", default_value_t = 262_144)]
+    stack_size: usize,
     /// Start a handler only after the one before it has returned
     #[arg(long)]
     serial: bool,
@@ -97,22 +149,50 @@ impl Args {
         self.https.or_else(|| self.http.is_none().then_some(8443))
     }
 
+    /// Refuses what does not go together.
+    pub(crate) fn check(&self) -> Result {
+        match (&self.listen[..], self.http, self.https) {
+            ([_, ..], Some(_), Some(_)) => {
+                Err(Error::Config("--listen needs one of --http and --https, not both".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn httpd(&self) -> HttpConfig {
+        let millis = Duration::from_millis;
         HttpConfig {
+            listen: self.listen.clone(),
             workers: self.workers,
             max_open_sockets: self.max_open_sockets,
             lru_purge_enable: self.lru_purge == Switch::On,
+            backlog_conn: self.backlog_conn,
+            keep_alive_enable: self.keep_alive_idle_s > 0,
+            keep_alive_idle: Duration::from_secs(self.keep_alive_idle_s),
+            keep_alive_interval: Duration::from_secs(self.keep_alive_interval_s),
+            keep_alive_count: self.keep_alive_count,
+            enable_so_linger: self.so_linger == Switch::On,
+            stack_size: self.stack_size,
             handler_mode: match self.serial {
                 true => HandlerMode::Serial,
                 false => HandlerMode::Concurrent,
             },
             max_req_hdr_len: self.max_req_hdr_len,
             max_uri_len: self.max_uri_len,
-            handshake_timeout: Duration::from_millis(self.handshake_timeout_ms),
-            recv_wait_timeout: Duration::from_millis(self.recv_wait_timeout_ms),
-            send_wait_timeout: Duration::from_millis(self.send_wait_timeout_ms),
-            idle_timeout: Duration::from_millis(self.idle_timeout_ms),
-            stop_timeout: Duration::from_secs(2),
+            max_req_hdr_fields: self.max_req_hdr_fields,
+            max_requests_per_session: self.max_requests_per_session,
+            purge_len: self.purge_len,
+            work_queue_len: self.work_queue_len,
+            ws_queue_len: self.ws_queue_len,
+            handshake_timeout: millis(self.handshake_timeout_ms),
+            head_timeout: millis(self.head_timeout_ms),
+            queue_timeout: millis(self.queue_timeout_ms),
+            recv_wait_timeout: millis(self.recv_wait_timeout_ms),
+            purge_timeout: millis(self.purge_timeout_ms),
+            send_wait_timeout: millis(self.send_wait_timeout_ms),
+            idle_timeout: millis(self.idle_timeout_ms),
+            linger_timeout: millis(self.linger_timeout_ms),
+            stop_timeout: millis(self.stop_timeout_ms),
             ..HttpConfig::default()
         }
     }
@@ -142,6 +222,19 @@ impl Args {
             Switch::Off => Ok(tls),
         }
     }
+}
+
+/// `8080`, `127.0.0.1:8080`, `[::1]:8080` or `eth0:8080`.
+fn listen_addr(text: &str) -> std::result::Result<ListenAddr, String> {
+    if let Ok(port) = text.parse() {
+        return Ok(ListenAddr::Any(port));
+    }
+    if let Ok(addr) = text.parse() {
+        return Ok(ListenAddr::Only(addr));
+    }
+    let (name, port) = text.rsplit_once(':').ok_or("a port is missing")?;
+    let port = port.parse().map_err(|error| format!("{port:?} is no port: {error}"))?;
+    Ok(ListenAddr::Interface { name: name.into(), port })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

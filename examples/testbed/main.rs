@@ -2,6 +2,7 @@
 //! Try: testbed --http 8080 --https 8443, then curl -k https://localhost:8443/headers
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 
 use clap::Parser;
 use esp_https_server::*;
@@ -14,6 +15,7 @@ use args::Args;
 fn main() -> Result {
     env_logger::init();
     let args = Args::parse();
+    args.check()?;
     let mut servers = Vec::new();
     if let Some(port) = args.https_port() {
         let config = HttpsConfig { httpd: args.httpd(), port, ..HttpsConfig::new(args.tls()?) };
@@ -26,7 +28,13 @@ fn main() -> Result {
     let handles: Vec<_> = servers.iter().map(|(_, server)| server.handle()).collect();
     ctrlc::set_handler(move || handles.iter().for_each(ServerHandle::stop))?;
     for (scheme, server) in &servers {
-        println!("listening on {scheme}://127.0.0.1:{}", server.local_addr().port());
+        for addr in server.local_addrs() {
+            let mut addr = *addr;
+            if addr.ip().is_unspecified() {
+                addr.set_ip(Ipv4Addr::LOCALHOST.into());
+            }
+            println!("listening on {scheme}://{addr}");
+        }
     }
     std::io::stdout().flush()?;
 

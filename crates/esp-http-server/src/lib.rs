@@ -119,8 +119,8 @@ pub use proto::method::Method;
 pub use proto::status::{ErrorCode, Status};
 pub use proto::ws::frame::CloseCode;
 pub use server::{
-    HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice, Observer,
-    OpenSession, Server, ServerBuilder, ServerContext, ServerHandle, SessionId, SessionKind,
-    SessionSocket, SessionTransport, Transport, WsClient,
+    HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice,
+    Observer, OpenSession, Server, ServerBuilder, ServerContext, ServerHandle, SessionId,
+    SessionKind, SessionSocket, SessionTransport, Transport, WsClient,
 };
 pub use time::Instant;

@@ -307,8 +307,7 @@ fn keep_alive_problem(config: &HttpConfig) -> Option<(&'static str, usize, &'sta
         let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
         usize::try_from(seconds).unwrap_or(usize::MAX)
     };
-    let (idle, interval) =
-        (seconds(config.keep_alive_idle), seconds(config.keep_alive_interval));
+    let (idle, interval) = (seconds(config.keep_alive_idle), seconds(config.keep_alive_interval));
     if !config.keep_alive_enable {
         None
     } else if !(1..=32_767).contains(&idle) {
