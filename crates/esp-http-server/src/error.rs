@@ -70,8 +70,11 @@ pub enum Error {
     /// A second response to one request.
     ResponseStarted,
     /// A header field whose name is no token, or whose value has a CR, LF or NUL in it
-    /// (CWE-113). Nothing was sent.
+    /// (CWE-113), or can't be the value of that field; or such a field of a server-sent event. Nothing
+    /// was sent.
     InvalidField(String),
+    /// A status that a response can't have, or not this kind of response. Nothing was sent.
+    InvalidStatus(String),
     /// More or less body than the announced `Content-Length`.
     BodyLength {
         /// What was announced, in bytes.
@@ -118,7 +121,12 @@ impl Error {
 
     /// The error of ours in what a handler ended with.
     pub(crate) fn find(error: &HandlerError) -> Option<&Self> {
-        error.downcast_ref::<Boxed>().map(|Boxed(error)| error)
+        let boxed = error.downcast_ref::<Boxed>();
+        // It may have passed through `std::io::Read` or `Write`.
+        #[cfg(feature = "std")]
+        let boxed = boxed
+            .or_else(|| error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<Boxed>());
+        boxed.map(|Boxed(error)| error)
     }
 }
 
@@ -136,6 +144,27 @@ impl From<Error> for HandlerError {
         match error {
             Error::Other(error) => error,
             error => Box::new(Boxed(error)),
+        }
+    }
+}
+
+/// For [`std::io::Read`] and [`std::io::Write`]. A handler that passes it on ends as with the error
+/// itself.
+#[cfg(feature = "std")]
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        use std::io::ErrorKind;
+        let kind = match &error {
+            Error::TimedOut => ErrorKind::TimedOut,
+            Error::Closed => ErrorKind::ConnectionAborted,
+            Error::BodyIncomplete => ErrorKind::UnexpectedEof,
+            Error::BadBody(_) => ErrorKind::InvalidData,
+            Error::BodyLength { .. } | Error::ResponseStarted => ErrorKind::InvalidInput,
+            _ => ErrorKind::Other,
+        };
+        match HandlerError::from(error).downcast::<Self>() {
+            Ok(error) => *error,
+            Err(error) => Self::new(kind, error),
         }
     }
 }
@@ -174,7 +203,10 @@ impl fmt::Display for Error {
             }
             Self::ResponseStarted => f.write_str("the response to this request has begun already"),
             Self::InvalidField(name) => {
-                write!(f, "header field {name:?} has a character that must not stand in a header")
+                write!(f, "the field {name:?} can't be sent: its name or its value is not allowed")
+            }
+            Self::InvalidStatus(status) => {
+                write!(f, "{status:?} is no status for such a response")
             }
             Self::BodyLength { announced } => {
                 write!(f, "the body does not have the announced length of {announced} bytes")

@@ -112,8 +112,12 @@ mod time;
 pub use error::{Error, HandlerError, Result};
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use front::HttpServer;
-pub use handler::{Chunks, KeepAlive, Message, Request, Response, Stacks, WsRequest};
+pub use handler::{
+    Chunks, EventStream, KeepAlive, Message, RawResponse, Request, Response, Stacks, WsRequest,
+};
 pub use net::{Net, NetError, NetId, RxBuf, TxBuf};
+pub use proto::event_stream::Event;
+pub use proto::form::Form;
 pub use proto::head::{BodyLen, Version};
 pub use proto::method::Method;
 pub use proto::status::{ErrorCode, Status};

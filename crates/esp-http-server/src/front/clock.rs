@@ -1,4 +1,4 @@
-//! The clock behind [`Instant`].
+//! The clock behind [`Instant`], and the time of day.
 
 use std::time;
 
@@ -25,6 +25,11 @@ impl Clock {
         // 64 bits of microseconds last for half a million years.
         Instant::from_micros(self.started.elapsed().as_micros() as u64)
     }
+}
+
+/// The system's time of day, counted from 1970 UTC; unknown if it stands before that.
+pub(super) fn wall_time() -> Option<time::Duration> {
+    time::SystemTime::now().duration_since(time::UNIX_EPOCH).ok()
 }
 
 #[cfg(test)]

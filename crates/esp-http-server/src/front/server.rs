@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use super::clock::wall_time;
 use super::{Clock, EpollNet, Listener, StackPool, listen};
 use crate::error::{Error, Result};
 use crate::net::Net;
@@ -116,7 +117,7 @@ impl<T: Transport> ServerBuilder<T> {
     /// with the handlers or the configuration.
     pub fn start(self) -> Result<HttpServer> {
         let workers = worker_count(self.transport().http());
-        let (transport, shared) = self.share(workers)?;
+        let (transport, shared) = self.wall_clock_or(wall_time).share(workers)?;
         let listeners = listen_everywhere(&transport, workers)?;
         let addrs = listeners[0].iter().map(Listener::local_addr).collect();
         let transport = Arc::new(transport);

@@ -7,8 +7,8 @@
 use alloc::borrow::Cow;
 use alloc::string::ToString;
 
+use super::reply::write_simple;
 use super::request::Request;
-use super::response::write_simple;
 use super::task::{Link, Outcome, contain};
 use crate::error::{Error, HandlerError, Result};
 use crate::proto::status::{ErrorCode, Status};
@@ -125,7 +125,7 @@ fn leaves_body_readable(error: &Error) -> bool {
 
 /// Whether the session closes behind this error, whatever its handler returns: upstream says so of
 /// 500, and RFC 9110 (section 15.5.9) of 408.
-fn always_closes(code: ErrorCode) -> bool {
+pub(super) fn always_closes(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::InternalServerError | ErrorCode::RequestTimeout)
 }
 

@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::response::Response;
 use super::task::{Link, Wait};
 use crate::error::{Error, Result};
+use crate::proto::cookie;
 use crate::proto::head::{BodyLen, Version};
 use crate::proto::method::Method;
 use crate::proto::status::Status;
@@ -70,9 +71,46 @@ impl<'t> Request<'t> {
         self.link.conn().io().head.field_str(name)
     }
 
+    /// As [`header`](Self::header), whatever bytes the value has (upstream's
+    /// `httpd_req_get_hdr_value_len` is its length).
+    pub fn header_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.link.conn().io().head.field(name)
+    }
+
+    /// The values of all header fields of that name, in any case of letters, in the order in which they
+    /// were sent.
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.link.conn().io().head.values(name)
+    }
+
     /// All header fields, names and values, in the order in which they were sent.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.link.conn().io().head.fields()
+    }
+
+    /// The value of the first cookie of that name (upstream's `httpd_req_get_cookie_val`), as it was
+    /// sent, quotes and `%` included: cookies have no encoding of their own. Names are case-sensitive.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies().find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
+    }
+
+    /// All cookies, names and values, in the order in which they were sent. One that is not UTF-8 is
+    /// skipped.
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.header_values("Cookie").flat_map(cookie::pairs)
+    }
+
+    /// The head as it was sent, from the method to the empty line (upstream's
+    /// `httpd_get_raw_req_data`); empty for a head that could not be read.
+    pub fn raw_head(&self) -> &[u8] {
+        self.link.conn().io().head.raw()
+    }
+
+    /// The fields that came behind a chunked body, names and values (RFC 9110, section 6.5). There are
+    /// none before all of the body was read. They may repeat or contradict the head, and mean nothing to
+    /// the server.
+    pub fn trailers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.link.conn().io().body.trailers()
     }
 
     /// How long the body is, as far as the head tells (upstream's `httpd_req_t::content_len`).
@@ -215,7 +253,7 @@ impl<'t> Request<'t> {
 #[cfg(feature = "std")]
 impl std::io::Read for Request<'_> {
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.recv(buf).map_err(std::io::Error::other)
+        Ok(self.recv(buf)?)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The `Cookie` field (RFC 6265, section 4.2): `name=value` pairs, separated by `;`.
 
 /// The pairs of a `Cookie` field's value, in the order in which they came. Values are given as they
-/// were sent, quotes included; what isn't a pair is skipped (RFC 6265 leaves it to the server).
-pub fn pairs(field: &str) -> impl Iterator<Item = (&str, &str)> {
+/// were sent, quotes included; what isn't a pair, or
+/// not UTF-8, is skipped (RFC 6265 leaves it to the server).
+pub fn pairs(field: &[u8]) -> impl Iterator<Item = (&str, &str)> {
     field
-        .split(';')
-        .filter_map(|pair| pair.split_once('='))
+        .split(|&byte| byte == b';')
+        .filter_map(|pair| str::from_utf8(pair).ok()?.split_once('='))
         .map(|(name, value)| (trim(name), trim(value)))
         .filter(|(name, _)| !name.is_empty())
 }
@@ -16,9 +17,9 @@ pub fn pairs(field: &str) -> impl Iterator<Item = (&str, &str)> {
 /// ```
 /// use esp_http_server::proto::cookie;
 ///
-/// assert_eq!(cookie::value("theme=dark; session=31d4", "session"), Some("31d4"));
+/// assert_eq!(cookie::value(b"theme=dark; session=31d4", "session"), Some("31d4"));
 /// ```
-pub fn value<'f>(field: &'f str, name: &str) -> Option<&'f str> {
+pub fn value<'f>(field: &'f [u8], name: &str) -> Option<&'f str> {
     pairs(field).find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
 }
 
@@ -33,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_by_its_whole_name() {
-        let field = "theme=dark; session=31d4; xsession=no; empty=";
+        let field = b"theme=dark; session=31d4; xsession=no; empty=";
         assert_eq!(value(field, "session"), Some("31d4"));
         assert_eq!(value(field, "theme"), Some("dark"));
         assert_eq!(value(field, "empty"), Some(""));
@@ -44,18 +45,18 @@ mod tests {
 
     #[test]
     fn the_first_of_two_cookies_of_one_name_counts() {
-        assert_eq!(value("a=1; a=2", "a"), Some("1"));
+        assert_eq!(value(b"a=1; a=2", "a"), Some("1"));
     }
 
     #[test]
     fn only_the_first_equals_sign_separates() {
-        assert_eq!(value("token=a=b==; next=1", "token"), Some("a=b=="));
+        assert_eq!(value(b"token=a=b==; next=1", "token"), Some("a=b=="));
     }
 
     #[test]
     fn what_is_no_pair_is_skipped() {
-        let found: Vec<_> = pairs(";; junk ;=nameless; a=1 ;\tb=\"2 3\";").collect();
-        assert_eq!(found, [("a", "1"), ("b", "\"2 3\"")]);
-        assert_eq!(pairs("").count(), 0);
+        let found: Vec<_> = pairs(b";; junk ;=nameless; a=1 ;\tb=\"2 3\"; c=\xff; d=4").collect();
+        assert_eq!(found, [("a", "1"), ("b", "\"2 3\""), ("d", "4")]);
+        assert_eq!(pairs(b"").count(), 0);
     }
 }

@@ -25,6 +25,42 @@ pub(crate) fn is_forbidden_in_trailers(name: &[u8]) -> bool {
     NAMES.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }
 
+/// Whether a response of ours must not have a field of that name in its trailer section: recipients
+/// that merge trailers into the head would believe it (RFC 9110, section 6.5.1).
+pub(crate) fn is_forbidden_in_our_trailers(name: &str) -> bool {
+    const NAMES: [&str; 24] = [
+        // Framing, routing and the connection.
+        "Connection",
+        "Content-Length",
+        "Host",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+        // How the body is to be read.
+        "Content-Encoding",
+        "Content-Range",
+        "Content-Type",
+        // Authentication and state.
+        "Authentication-Info",
+        "Proxy-Authenticate",
+        "Proxy-Authentication-Info",
+        "Set-Cookie",
+        "WWW-Authenticate",
+        // What a client does with the response before it has read it.
+        "Age",
+        "Cache-Control",
+        "Date",
+        "Expires",
+        "Location",
+        "Retry-After",
+        "Vary",
+        "Warning",
+    ];
+    NAMES.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
+
 /// What is wrong with a field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -13,12 +13,16 @@
 //! | [`method`], [`status`] | the names | 9110 §9, §15 |
 //! | [`field`] | what heads and trailers have in common: one field line | 9110 §5 |
 //! | [`uri`] | request target, percent-encoding, query, URI templates | 3986 |
+//! | [`form`] | urlencoded forms | URL standard §5 |
+//! | [`event_stream`] | server-sent events | HTML standard §9.2 |
 //! | [`cookie`] | the `Cookie` field | 6265 |
 //! | [`ws`] | WebSocket: frames, handshake, messages | 6455 |
 
 pub mod body;
 pub mod cookie;
+pub mod event_stream;
 pub mod field;
+pub mod form;
 pub mod head;
 pub mod method;
 #[cfg(test)]

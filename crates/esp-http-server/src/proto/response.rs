@@ -28,11 +28,21 @@ pub fn status_line_with_reason(
     status: Status,
     reason: &str,
 ) -> Result<(), FieldError> {
-    if !is_field_value(reason.as_bytes()) {
-        return Err(FieldError::InvalidValue);
-    }
+    check_reason(reason)?;
     write_status_line(out, version, status, reason.as_bytes());
     Ok(())
+}
+
+/// Checks a reason as [`status_line_with_reason`] does, for callers that keep it for later.
+///
+/// # Errors
+///
+/// [`FieldError::InvalidValue`].
+pub fn check_reason(reason: &str) -> Result<(), FieldError> {
+    match is_field_value(reason.as_bytes()) {
+        true => Ok(()),
+        false => Err(FieldError::InvalidValue),
+    }
 }
 
 /// Why a field or a reason is refused.
@@ -126,9 +136,12 @@ pub fn chunk_end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The last chunk and the end of the body, without trailers.
-pub fn last_chunk(out: &mut Vec<u8>) {
-    out.extend_from_slice(b"0\r\n\r\n");
+/// The last chunk and the end of the body, with `trailers` in between: what [`field`] wrote, or
+/// nothing.
+pub fn last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// A number in decimal digits.
@@ -290,7 +303,7 @@ mod tests {
             chunk_head(out, 0x1f);
             out.extend_from_slice(&[b'x'; 0x1f]);
             chunk_end(out);
-            last_chunk(out);
+            last_chunk(out, b"");
         });
         assert_eq!(body, format!("1f\r\n{}\r\n0\r\n\r\n", "x".repeat(31)));
     }

@@ -113,6 +113,12 @@ impl Status {
         self.0 >= 200 && self.0 < 300
     }
 
+    /// Whether the code is one of those that send the client to the `Location` beside them (RFC 9110,
+    /// section 15.4).
+    pub const fn is_redirect(self) -> bool {
+        matches!(self.0, 301 | 302 | 303 | 307 | 308)
+    }
+
     /// Whether the code is 4xx or 5xx.
     pub const fn is_error(self) -> bool {
         self.0 >= 400 && self.0 < 600

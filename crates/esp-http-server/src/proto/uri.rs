@@ -179,6 +179,14 @@ pub(crate) fn is_target_byte(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e) && byte != b'#'
 }
 
+/// Whether `bytes` could be a URI reference, such as a `Location` has it: nothing but the characters of
+/// RFC 3986 (section 2), whatever they say.
+pub(crate) fn is_reference(bytes: &[u8]) -> bool {
+    let is_allowed =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(byte);
+    !bytes.is_empty() && bytes.iter().all(is_allowed) && has_valid_escapes(bytes)
+}
+
 /// Whether `target`, made of target bytes, is in a form that fits the method, and its escapes and
 /// its authority are valid.
 pub(crate) fn is_target(target: &[u8], method: Method) -> bool {

@@ -215,6 +215,19 @@ impl<T: Transport> ServerBuilder<T> {
         self
     }
 
+    /// Has `clock` tell the time of day, counted from 1970 UTC, for the `Date` of responses. It is asked
+    /// once a second at most. `None` means that nobody knows, as on a device that has not yet heard of a
+    /// time server; then responses have no `Date` (RFC 9110, section 6.6.1).
+    ///
+    /// Without this, `HttpServer` goes by the system's clock, and the engine alone knows no time of day.
+    pub fn wall_clock(
+        mut self,
+        clock: impl Fn() -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.wall_clock = Some(Box::new(clock));
+        self
+    }
+
     /// The engine alone, with one worker, and `net` with the transport's layer around it: for who
     /// brings a [`Net`] and calls [`Server::poll`] himself, on bare metal or in a test.
     ///
@@ -241,6 +254,15 @@ impl<T: Transport> ServerBuilder<T> {
         check(&config, workers)?;
         let shared = Shared::new(config, self.hooks, self.router, self.err_handlers, workers);
         Ok((self.transport, Arc::new(shared)))
+    }
+
+    /// As [`wall_clock`](Self::wall_clock), unless there is one already.
+    #[cfg(feature = "std")]
+    pub(crate) fn wall_clock_or(self, clock: fn() -> Option<Duration>) -> Self {
+        match self.hooks.wall_clock {
+            Some(_) => self,
+            None => self.wall_clock(clock),
+        }
     }
 
     #[cfg(feature = "std")]

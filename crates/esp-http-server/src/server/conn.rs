@@ -7,6 +7,7 @@ use core::any::Any;
 use core::fmt;
 use core::net::SocketAddr;
 
+use super::date::Date;
 use super::session::SessionId;
 use super::shared::Shared;
 use super::transport::SessionTransport;
@@ -69,6 +70,8 @@ pub(crate) struct Exchange {
     pub(crate) failure: Option<Failure>,
     /// Encoded header fields of the response that is being set.
     pub(crate) fields: Vec<u8>,
+    /// The time of day, as far as the server knows it.
+    pub(crate) date: Option<Date>,
     /// Bytes of `fields` that are the server's own: they stay when a handler sets another response.
     pub(crate) server_fields_len: usize,
     /// Bytes from elsewhere that went behind what waits to be sent since that was empty.
@@ -214,6 +217,7 @@ impl Exchange {
             status: Status::OK,
             failure: None,
             fields: Vec::new(),
+            date: None,
             server_fields_len: 0,
             pushed_len: 0,
             read_len: READ_MIN,

@@ -4,17 +4,19 @@ use alloc::boxed::Box;
 
 use super::conn::Conn;
 use super::context::OpenSession;
+use super::date::WallClock;
 use super::session::SessionId;
 use crate::error::HandlerError;
 use crate::handler::contain;
 use crate::handler::ws::KeepAlive;
 
-/// What the application wants to be told of, or done, for every session.
+/// What the application wants to be told of, done for every session, or brings itself.
 #[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) open: Option<OpenHook>,
     pub(crate) close: Option<CloseHook>,
     pub(crate) ws_keep_alive: Option<KeepAlive>,
+    pub(crate) wall_clock: Option<WallClock>,
 }
 
 pub(crate) type OpenHook =

@@ -13,6 +13,7 @@
 //! | what other threads may ask for | `shared.rs`, `work.rs`; how it is done: `run_work.rs` |
 //! | the application's hooks, what they and queued work may do | `hooks.rs`, `context.rs` |
 //! | what a session's bytes pass through | `transport.rs` |
+//! | the time of day in responses | `date.rs` |
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -30,6 +31,7 @@ mod builder;
 mod config;
 mod conn;
 mod context;
+mod date;
 mod deadlines;
 mod err_handlers;
 mod event;
@@ -50,6 +52,7 @@ pub use builder::{ServerBuilder, Transport};
 pub use config::{HandlerMode, HttpConfig, ListenAddr};
 pub(crate) use conn::{Conn, Exchange, Peer, Reply, TX_HIGH};
 pub use context::{OpenSession, ServerContext};
+use date::DateCache;
 use deadlines::Deadlines;
 pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
 pub use event::{HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer};
@@ -107,6 +110,7 @@ struct Worker<S: Stacks> {
     /// Sessions that have more to do and let others go first.
     again: Vec<u32>,
     deadlines: Deadlines,
+    date: DateCache,
     lru: [LruList; 3],
     stop_at: Option<Instant>,
 }
@@ -144,6 +148,7 @@ where
             queued: VecDeque::new(),
             again: Vec::new(),
             deadlines: Deadlines::default(),
+            date: DateCache::new(),
             lru: [LruList::new(), LruList::new(), LruList::new()],
             stop_at: None,
         };
@@ -357,6 +362,11 @@ impl<S: Stacks> Worker<S> {
     /// The error handlers, as they are registered now.
     fn err_handlers(&mut self) -> &Rc<ErrHandlers> {
         self.err_handlers.newest(&self.shared.err_handlers)
+    }
+
+    /// Lets a response that is written now tell the date.
+    fn stamp(&mut self, conn: &mut Conn, now: Instant) {
+        conn.io_mut().date = self.date.at(now, self.shared.hooks.wall_clock.as_ref()).copied();
     }
 
     /// A response has begun.

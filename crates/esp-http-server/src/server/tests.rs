@@ -3,18 +3,24 @@
 
 mod bodies;
 mod contexts;
+mod dates;
 mod err_handlers;
 mod errors;
+mod event_streams;
 mod eviction;
 mod handlers;
 mod limits;
 mod net_contract;
 mod random;
+mod raw;
 mod refused;
 mod requests;
+mod requests_decoded;
 mod responses;
 mod serial;
 mod sessions;
+mod statuses;
+mod std_io;
 mod stop;
 mod support;
 mod timers;

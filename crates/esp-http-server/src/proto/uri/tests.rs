@@ -156,3 +156,18 @@ fn a_value_is_found_by_its_whole_name() {
     // A broken name elsewhere hides nothing.
     assert_eq!(query_value_decoded("%=1&a=2", "a"), Ok(Some("2".into())));
 }
+
+#[test]
+fn a_reference_has_only_the_characters_of_a_uri() {
+    for valid in
+        ["/", "a", "?", "#", "//h", "http://u@[::1]:1/a;b?c=d&e#f", "/%00%0d%0A", "/~(!*')"]
+    {
+        assert!(is_reference(valid.as_bytes()), "{valid}");
+    }
+    for invalid in [
+        "", " ", "/a b", "/\r", "/\n", "/\0", "/\t", "/é", "/%", "/%2", "/%zz", "\\", "<", ">",
+        "\"", "{", "|", "^", "`", "\u{7f}",
+    ] {
+        assert!(!is_reference(invalid.as_bytes()), "{invalid:?}");
+    }
+}

@@ -41,7 +41,9 @@ where
 
     /// Answers the failure at hand; if there is none, there is nobody to answer.
     pub(super) fn answer_failure(&mut self) {
-        write_failure(self.conn());
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+        self.worker.stamp(conn, self.now);
+        write_failure(conn);
         let io = self.conn().io();
         if io.reply != Reply::None {
             let status = io.status;

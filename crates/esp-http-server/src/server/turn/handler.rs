@@ -169,7 +169,8 @@ where
         let Phase::Handling { task, wait } = &mut self.session.phase else { return Step::Again };
         self.session.timers.stop(Timer::Recv);
         self.session.timers.stop(Timer::Task);
-        let conn = self.session.conn.take().expect("a waiting handler has left its connection");
+        let mut conn = self.session.conn.take().expect("a waiting handler has left its connection");
+        self.worker.stamp(&mut conn, self.now);
         let had_head = conn.io().reply != Reply::None;
         let resumed = task.resume(conn, wake);
         let (Resumed::Waiting(conn, _) | Resumed::Finished(conn, _)) = &resumed;
