@@ -67,6 +67,15 @@ pub enum Error {
         /// The URI template.
         uri: String,
     },
+    /// No handler is registered for this URI and method (`ESP_ERR_NOT_FOUND`).
+    NoHandler {
+        /// The method; `None` for any.
+        method: Option<Method>,
+        /// The URI template.
+        uri: String,
+    },
+    /// The URI template of the handler has no parameter of this name.
+    NoParam(String),
     /// A second response to one request.
     ResponseStarted,
     /// A header field whose name is no token, or whose value has a CR, LF or NUL in it
@@ -201,6 +210,13 @@ impl fmt::Display for Error {
             Self::HandlerExists { method: None, uri } => {
                 write!(f, "there is a handler for any method of {uri} already")
             }
+            Self::NoHandler { method: Some(method), uri } => {
+                write!(f, "there is no handler for {method} {uri}")
+            }
+            Self::NoHandler { method: None, uri } => {
+                write!(f, "there is no handler for any method of {uri}")
+            }
+            Self::NoParam(name) => write!(f, "the handler's URI has no parameter {{{name}}}"),
             Self::ResponseStarted => f.write_str("the response to this request has begun already"),
             Self::InvalidField(name) => {
                 write!(f, "the field {name:?} can't be sent: its name or its value is not allowed")

@@ -48,8 +48,8 @@
 //! 4. In `Head`, bytes are received into buffers that the worker lends, and
 //!    [`Head::parse`](proto::head::Head::parse) answers complete, partial or an error that knows its
 //!    status.
-//! 5. The router (`server/router.rs`) finds the handler; or it is 404 or 405, which the application's
-//!    error handler answers (`handler/errors.rs`) or else the turn.
+//! 5. The router (`server/router.rs`) finds the handler ([`UriHandler`] has the rules); or it is 404 or
+//!    405, which the application's error handler answers (`handler/errors.rs`) or else the turn.
 //! 6. The handler starts as a task on a pooled stack (`handler/task.rs`), and is given the connection by
 //!    value. Where it must wait, for more of the body or for room to send, it hands the connection back
 //!    and is suspended.
@@ -125,6 +125,6 @@ pub use proto::ws::frame::CloseCode;
 pub use server::{
     HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice,
     Observer, OpenSession, Server, ServerBuilder, ServerContext, ServerHandle, SessionId,
-    SessionKind, SessionSocket, SessionTransport, Transport, WsClient,
+    SessionKind, SessionSocket, SessionTransport, Transport, UriHandler, WsClient,
 };
 pub use time::Instant;

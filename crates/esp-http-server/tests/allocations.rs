@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use esp_http_server::front::StackPool;
 use esp_http_server::{
-    HttpConfig, Instant, Net, NetError, NetId, Request, Result, RxBuf, ServerBuilder, TxBuf,
+    HttpConfig, Instant, Method, Net, NetError, NetId, Request, Result, RxBuf, ServerBuilder,
+    TxBuf, UriHandler,
 };
 
 /// The system's allocator, which counts what it is asked for.
@@ -52,7 +53,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 5;
 
 /// Another second whenever it is asked for.
 static CLOCK: AtomicU64 = AtomicU64::new(784_111_777);
@@ -122,9 +123,16 @@ fn chunks(request: &mut Request) -> Result {
     body.finish()
 }
 
+fn post(request: &mut Request) -> Result {
+    assert_eq!(request.param("user")?, "7");
+    let name = request.user_ctx::<&str>().copied().unwrap_or_default();
+    request.respond().send(name)
+}
+
 const GET: &[u8] = b"GET /page?a=b HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: b\r\n\r\n";
 const POST: &[u8] = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
 const CHUNKS: &[u8] = b"GET /chunks HTTP/1.1\r\nHost: a\r\n\r\n";
+const PARAMS: &[u8] = b"GET /users/7/posts/8/text HTTP/1.1\r\nHost: a\r\n\r\n";
 const MISSING: &[u8] = b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
@@ -134,6 +142,7 @@ fn a_small_request_on_an_open_connection_allocates_nothing() {
         .get("/page", page)
         .post("/echo", echo)
         .get("/chunks", chunks)
+        .uri_handler(UriHandler::new(Method::Get, "/users/{user}/posts/*", post).user_ctx("posts"))
         .wall_clock(|| Some(Duration::from_secs(CLOCK.fetch_add(1, Relaxed))))
         .engine(StackPool::new(64 * 1024, CLIENTS), net)
         .unwrap();
@@ -141,7 +150,7 @@ fn a_small_request_on_an_open_connection_allocates_nothing() {
     let mut now = Instant::START;
     let mut round = |count: usize| {
         for _ in 0..count {
-            net.requests = [GET, POST, CHUNKS, MISSING];
+            net.requests = [GET, POST, CHUNKS, PARAMS, MISSING];
             net.answers.iter_mut().for_each(|(_, len)| *len = 0);
             server.poll(now, &mut net, &ready);
             // The pieces leave one by one.
@@ -149,8 +158,8 @@ fn a_small_request_on_an_open_connection_allocates_nothing() {
                 now = Instant::from_micros(now.as_micros() + 1000);
                 server.poll(now, &mut net, &[]);
             }
-            for ((answer, len), end) in net.answers.iter().zip(["hello", "hello", "0\r\n\r\n", ""])
-            {
+            let ends = ["hello", "hello", "0\r\n\r\n", "posts", ""];
+            for ((answer, len), end) in net.answers.iter().zip(ends) {
                 assert!(*len > 0 && answer[..*len].ends_with(end.as_bytes()));
             }
         }

@@ -44,7 +44,8 @@ pub use esp_http_server::HttpServer;
 pub use esp_http_server::{
     BodyLen, Chunks, CloseCode, Error, HandlerError, HandlerMode, HttpConfig, HttpEvent, KeepAlive,
     ListenAddr, Message, Method, Request, Response, Result, ServerBuilder, ServerContext,
-    ServerHandle, SessionId, SessionKind, Status, Transport, Version, WsClient, WsRequest,
+    ServerHandle, SessionId, SessionKind, Status, Transport, UriHandler, Version, WsClient,
+    WsRequest,
 };
 pub use esp_tls::{ClientAuth, ConfigError, SessionTickets, TlsConfig, TlsError, TlsVersions};
 pub use event::{Cause, HTTPS_SERVER_EVENT, HttpsEvent, LastError};

@@ -25,7 +25,7 @@ use corosensei::stack::Stack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::error::{Error, HandlerError};
-use crate::server::{Conn, TX_HIGH};
+use crate::server::{Conn, Found, TX_HIGH};
 
 /// Where stacks for handlers come from.
 pub trait Stacks {
@@ -95,7 +95,7 @@ impl<S: Stack> Task<S> {
         Self(Coroutine::with_stack(stack, move |yielder: &Yielder<Parcel, Waiting>, parcel| {
             let (conn, _) = parcel;
             let mut conn = Some(conn);
-            let outcome = run(Link { conn: &mut conn, yielder });
+            let outcome = run(Link { conn: &mut conn, yielder, route: None });
             (conn.expect("a handler that ends has its connection"), outcome)
         }))
     }
@@ -118,12 +118,26 @@ impl<S: Stack> Task<S> {
 pub(crate) struct Link<'t> {
     conn: &'t mut Option<Box<Conn>>,
     yielder: &'t Yielder<Parcel, Waiting>,
+    /// What was registered for the request's URI, if it was that which was started.
+    route: Option<&'t Found>,
 }
 
-impl Link<'_> {
+impl<'t> Link<'t> {
+    /// With what the handler was registered as.
+    pub(crate) fn with_route<'r>(self, route: &'r Found) -> Link<'r>
+    where
+        't: 'r,
+    {
+        Link { conn: self.conn, yielder: self.yielder, route: Some(route) }
+    }
+
     /// For a handler behind which another one may run.
     pub(crate) fn reborrow(&mut self) -> Link<'_> {
-        Link { conn: self.conn, yielder: self.yielder }
+        Link { conn: self.conn, yielder: self.yielder, route: self.route }
+    }
+
+    pub(crate) fn route(&self) -> Option<&'t Found> {
+        self.route
     }
 
     pub(crate) fn conn(&self) -> &Conn {

@@ -195,6 +195,8 @@ pub(crate) struct WsState {
     queued_len: usize,
     /// Bytes of frames from elsewhere that went behind what waits to be sent since that was empty.
     pushed_len: usize,
+    /// Of the request that opened it, if the handler's URI has parameters.
+    path: Option<Box<str>>,
 }
 
 /// How far the closing handshake is (RFC 6455, section 7.1.2).
@@ -211,7 +213,7 @@ pub(crate) enum Closing {
 const FRAGMENT_COUNT: u32 = 1 << 20;
 
 impl WsState {
-    pub(crate) fn new() -> Box<Self> {
+    pub(crate) fn new(path: Option<Box<str>>) -> Box<Self> {
         let limits = Limits { message_len: u64::MAX, fragment_count: FRAGMENT_COUNT };
         Box::new(Self {
             decoder: MessageDecoder::new(limits),
@@ -220,11 +222,16 @@ impl WsState {
             queued: VecDeque::new(),
             queued_len: 0,
             pushed_len: 0,
+            path,
         })
     }
 
     pub(crate) fn closing(&self) -> Closing {
         self.closing
+    }
+
+    pub(super) fn path(&self) -> Option<&str> {
+        self.path.as_deref()
     }
 }
 

@@ -125,9 +125,49 @@ impl fmt::Display for Method {
     }
 }
 
+/// Some methods, each once, in the order of [`Method::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MethodSet(u64);
+
+// Each method has a bit.
+const _: () = assert!(Method::ALL.len() <= 64);
+
+impl MethodSet {
+    pub(crate) fn insert(&mut self, method: Method) {
+        self.0 |= 1 << method as u32;
+    }
+
+    pub(crate) fn contains(self, method: Method) -> bool {
+        self.0 & 1 << method as u32 != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Extend<Method> for MethodSet {
+    fn extend<I: IntoIterator<Item = Method>>(&mut self, methods: I) {
+        methods.into_iter().for_each(|method| self.insert(method));
+    }
+}
+
+impl fmt::Display for MethodSet {
+    /// As in an `Allow` field (RFC 9110, section 10.2.1).
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let mut separator = "";
+        for method in Method::ALL.iter().filter(|method| self.contains(**method)) {
+            write!(f, "{separator}{method}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
     fn every_method_parses_from_its_own_name() {
@@ -148,5 +188,16 @@ mod tests {
         for name in ["get", "Get", "GE", "GETT", "GET ", "", "BREW", "M_SEARCH"] {
             assert_eq!(Method::parse(name.as_bytes()), None, "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_set_lists_each_of_its_methods_once() {
+        let mut methods = MethodSet::default();
+        assert!(methods.is_empty() && methods.to_string().is_empty());
+        methods.extend([Method::Unlink, Method::Get, Method::Delete, Method::Get]);
+        assert_eq!(methods.to_string(), "DELETE, GET, UNLINK");
+        assert!(methods.contains(Method::Unlink) && !methods.contains(Method::Link));
+        methods.extend(Method::ALL.iter().copied());
+        assert_eq!(methods.to_string().split(", ").count(), Method::ALL.len());
     }
 }

@@ -9,6 +9,7 @@ use core::str;
 
 use super::method::Method;
 
+pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 

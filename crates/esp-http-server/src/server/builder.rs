@@ -2,6 +2,8 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
 use core::fmt;
 use core::time::Duration;
 
@@ -11,9 +13,11 @@ use super::context::OpenSession;
 use super::err_handlers::{ErrHandlers, err_handler};
 use super::event::Observer;
 use super::hooks::Hooks;
-use super::router::{Router, UriHandler};
+use super::router::UriMatch;
+use super::routes::Routes;
 use super::session::SessionId;
 use super::shared::Shared;
+use super::uri_handler::UriHandler;
 use crate::error::{Error, HandlerError, Result};
 use crate::handler::{KeepAlive, Request, Stacks, WsRequest};
 use crate::net::Net;
@@ -68,10 +72,10 @@ impl Transport for HttpConfig {
 #[must_use = "a server runs only once it was started"]
 pub struct ServerBuilder<T> {
     transport: T,
-    router: Router,
+    uri_handlers: Vec<UriHandler>,
+    uri_match: Option<Arc<UriMatch>>,
     err_handlers: ErrHandlers,
     hooks: Hooks,
-    error: Option<Error>,
 }
 
 macro_rules! methods {
@@ -92,27 +96,33 @@ impl<T: Transport> ServerBuilder<T> {
     pub fn new(transport: T) -> Self {
         Self {
             transport,
-            router: Router::default(),
+            uri_handlers: Vec::new(),
+            uri_match: None,
             err_handlers: ErrHandlers::default(),
             hooks: Hooks::default(),
-            error: None,
         }
     }
 
     methods!(get Get, post Post, put Put, delete Delete, patch Patch, head Head, options Options);
 
-    /// Registers a handler for requests with `method` to `uri` (upstream's
-    /// `httpd_register_uri_handler`).
+    /// Registers a URI handler (upstream's `httpd_register_uri_handler`); [`UriHandler`] says what its
+    /// URI may be, and which one wins. The other methods that register one are short for this. How to
+    /// do it while the server runs: [`ServerHandle::register_uri_handler`].
     ///
-    /// `uri` is an exact path, or ends in upstream's wildcards (`httpd_uri_match_wildcard`): `*` for
-    /// anything, `?` behind a character for with or without it, `?*` for both. The most specific
-    /// handler wins, whatever the order. A GET handler answers HEAD too, without the body.
+    /// [`ServerHandle::register_uri_handler`]: super::ServerHandle::register_uri_handler
+    pub fn uri_handler(mut self, handler: UriHandler) -> Self {
+        self.uri_handlers.push(handler);
+        self
+    }
+
+    /// Registers a handler for requests with `method` to `uri`. A GET handler answers HEAD too,
+    /// without the body.
     pub fn route<F, E>(self, method: Method, uri: &str, handler: F) -> Self
     where
         F: Fn(&mut Request<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
         E: Into<HandlerError>,
     {
-        self.http(Some(method), uri, handler)
+        self.uri_handler(UriHandler::new(method, uri, handler))
     }
 
     /// Registers a handler for requests to `uri` with any method that has no handler of its own.
@@ -121,7 +131,7 @@ impl<T: Transport> ServerBuilder<T> {
         F: Fn(&mut Request<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
         E: Into<HandlerError>,
     {
-        self.http(None, uri, handler)
+        self.uri_handler(UriHandler::any(uri, handler))
     }
 
     /// Registers a handler for the messages of WebSockets that are opened at `uri`.
@@ -130,8 +140,45 @@ impl<T: Transport> ServerBuilder<T> {
         F: Fn(&mut WsRequest<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
         E: Into<HandlerError>,
     {
-        let handler = move |ws: &mut WsRequest<'_>| handler(ws).map_err(Into::into);
-        self.register(Some(Method::Get), uri, UriHandler::WebSocket(Arc::new(handler)))
+        self.uri_handler(UriHandler::ws(uri, handler))
+    }
+
+    /// Has `matches` say which URIs match, instead of templates, for the whole server (upstream's
+    /// `uri_match_fn`).
+    ///
+    /// It is asked with the URI of a handler and the path of a request. URIs may then be any text;
+    /// they are tried in the order in which they were registered, and the first that matches and
+    /// serves the method has the request. There are no parameters. It is also asked with the URIs of
+    /// two handlers, an older one first: if they match, the new one would never be called, and is
+    /// refused with [`Error::HandlerExists`].
+    ///
+    /// It runs in the server, at every request: it must be quick. If it panics, that request is
+    /// answered with 500.
+    ///
+    /// ```
+    /// # use esp_http_server::{HttpConfig, Request, Result, ServerBuilder};
+    /// # fn page(req: &mut Request) -> Result { req.respond().send("") }
+    /// # let _ =
+    /// ServerBuilder::new(HttpConfig::default())
+    ///     .uri_match(|uri, path| uri.eq_ignore_ascii_case(path))
+    ///     .get("/Page", page)
+    /// # ;
+    /// ```
+    pub fn uri_match(
+        mut self,
+        matches: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.uri_match = Some(Arc::new(matches));
+        self
+    }
+
+    /// Gives the server a context of any type, in place of the one before (upstream's
+    /// `global_user_ctx`). Handlers find it by [`Request::global_user_ctx`], others by
+    /// [`ServerHandle::global_user_ctx`](super::ServerHandle::global_user_ctx). It is dropped when the
+    /// server and all handles are gone.
+    pub fn global_user_ctx<C: Any + Send + Sync>(mut self, ctx: C) -> Self {
+        self.hooks.global_user_ctx = Some(Box::new(ctx));
+        self
     }
 
     /// Has `handler` answer errors with this code (upstream's `httpd_register_err_handler`), be they
@@ -247,12 +294,13 @@ impl<T: Transport> ServerBuilder<T> {
 
     /// The transport, and what `workers` workers will have in common.
     pub(crate) fn share(self, workers: usize) -> Result<(T, Arc<Shared>)> {
-        if let Some(error) = self.error {
-            return Err(error);
-        }
         let config = self.transport.http().clone();
+        let routes = Routes::new(self.uri_match, config.max_uri_handlers);
+        for handler in self.uri_handlers {
+            routes.register(handler)?;
+        }
         check(&config, workers)?;
-        let shared = Shared::new(config, self.hooks, self.router, self.err_handlers, workers);
+        let shared = Shared::new(config, self.hooks, routes, self.err_handlers, workers);
         Ok((self.transport, Arc::new(shared)))
     }
 
@@ -268,22 +316,6 @@ impl<T: Transport> ServerBuilder<T> {
     #[cfg(feature = "std")]
     pub(crate) fn transport(&self) -> &T {
         &self.transport
-    }
-
-    fn http<F, E>(self, method: Option<Method>, uri: &str, handler: F) -> Self
-    where
-        F: Fn(&mut Request<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
-        E: Into<HandlerError>,
-    {
-        let handler = move |request: &mut Request<'_>| handler(request).map_err(Into::into);
-        self.register(method, uri, UriHandler::Http(Arc::new(handler)))
-    }
-
-    fn register(mut self, method: Option<Method>, uri: &str, handler: UriHandler) -> Self {
-        let limit = self.transport.http().max_uri_handlers;
-        let registered = self.router.register(method, uri, handler, limit);
-        self.error = self.error.or(registered.err());
-        self
     }
 }
 

@@ -48,6 +48,11 @@ impl ServerContext<'_> {
         self.now
     }
 
+    /// The server's context, if it has one of type `T` (upstream's `httpd_get_global_user_ctx`).
+    pub fn global_user_ctx<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.handle.global_user_ctx()
+    }
+
     /// The context of a session of this worker, if it has one of type `T` (upstream's
     /// `httpd_sess_get_ctx`).
     pub fn session_ctx<T: Any + Send>(&mut self, session: SessionId) -> Option<&mut T> {
@@ -174,6 +179,11 @@ impl OpenSession<'_> {
     /// The server.
     pub fn server(&self) -> ServerHandle {
         ServerHandle::new(self.conn.shared.clone())
+    }
+
+    /// The server's context, if it has one of type `T` (upstream's `httpd_get_global_user_ctx`).
+    pub fn global_user_ctx<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.conn.shared.global_user_ctx()
     }
 
     /// Gives the session a context (upstream's `httpd_sess_set_ctx`); see

@@ -1,6 +1,7 @@
-//! What the application has the server call for every session.
+//! What the application has the server call for every session, and its context.
 
 use alloc::boxed::Box;
+use core::any::Any;
 
 use super::conn::Conn;
 use super::context::OpenSession;
@@ -17,6 +18,7 @@ pub(crate) struct Hooks {
     pub(crate) close: Option<CloseHook>,
     pub(crate) ws_keep_alive: Option<KeepAlive>,
     pub(crate) wall_clock: Option<WallClock>,
+    pub(crate) global_user_ctx: Option<Box<dyn Any + Send + Sync>>,
 }
 
 pub(crate) type OpenHook =

@@ -7,7 +7,8 @@
 //! | the session table's row, phases, timers | `session.rs` |
 //! | what travels to the handler and back | `conn.rs` |
 //! | who handles a URI, who an error | `router.rs`, `err_handlers.rs` |
-//! | tables that change while the server runs | `published.rs` |
+//! | what is registered for a URI | `uri_handler.rs` |
+//! | tables that change while the server runs | `published.rs`, `routes.rs` |
 //! | who goes when the table is full | `lru.rs` |
 //! | when to look at whom | `deadlines.rs` |
 //! | what other threads may ask for | `shared.rs`, `work.rs`; how it is done: `run_work.rs` |
@@ -17,13 +18,13 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::rc::Rc;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::handler::{Stacks, contain};
 use crate::net::{Net, NetId};
+use crate::proto::method::Method;
 use crate::proto::status::Status;
 use crate::time::Instant;
 
@@ -39,6 +40,7 @@ mod hooks;
 mod lru;
 mod published;
 mod router;
+mod routes;
 mod run_work;
 mod session;
 mod shared;
@@ -46,6 +48,7 @@ mod shared;
 mod tests;
 mod transport;
 mod turn;
+mod uri_handler;
 mod work;
 
 pub use builder::{ServerBuilder, Transport};
@@ -57,14 +60,17 @@ use deadlines::Deadlines;
 pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
 pub use event::{HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer};
 use lru::LruList;
-use published::Snapshot;
-use router::Router;
+use published::{Kept, Snapshot};
+use router::Routed;
+pub(crate) use routes::Found;
+use routes::RoutesView;
 pub use session::SessionId;
 use session::{Phase, Rank, Session, Timer, Timers};
 pub(crate) use shared::Shared;
 pub use shared::{ServerHandle, WsClient};
 pub use transport::{SessionSocket, SessionTransport};
 use turn::{Fate, Turn};
+pub use uri_handler::UriHandler;
 pub use work::SessionKind;
 use work::{Mailbox, Work};
 
@@ -92,7 +98,7 @@ struct Slot<S: Stacks> {
 struct Worker<S: Stacks> {
     number: u16,
     shared: Arc<Shared>,
-    router: Rc<Router>,
+    routes: RoutesView,
     err_handlers: Snapshot<ErrHandlers>,
     observer: Box<dyn Observer + Send>,
     stacks: S,
@@ -132,12 +138,11 @@ where
         observer: Box<dyn Observer + Send>,
     ) -> Self {
         let limit = shared.config.sockets_of(number.into(), shared.mailboxes.len());
-        let router = Rc::new(shared.router.clone());
         let worker = Worker {
             number,
             err_handlers: Snapshot::of(&shared.err_handlers),
+            routes: RoutesView::of(&shared.routes),
             shared,
-            router,
             observer,
             stacks,
             spare: Vec::new(),
@@ -161,6 +166,7 @@ where
     /// Gives the moment at which it wants to be called again even if nothing is ready; `None` if
     /// only the network or another thread can bring something to do.
     pub fn poll<N: Net>(&mut self, now: Instant, net: &mut N, ready: &[NetId]) -> Option<Instant> {
+        self.worker.routes.refresh(&self.worker.shared.routes);
         while let Some(slot) = self.worker.deadlines.pop_due(now) {
             self.turn(slot, now, net, |turn| turn.run_timers());
         }
@@ -359,8 +365,13 @@ impl<S: Stacks> Worker<S> {
         }
     }
 
+    /// Finds the handler for a request; `None` if the application's match function panicked.
+    fn route(&mut self, method: Method, path: &str) -> Option<Routed<Found>> {
+        self.routes.route(&self.shared.routes, method, path)
+    }
+
     /// The error handlers, as they are registered now.
-    fn err_handlers(&mut self) -> &Rc<ErrHandlers> {
+    fn err_handlers(&mut self) -> &Kept<ErrHandlers> {
         self.err_handlers.newest(&self.shared.err_handlers)
     }
 

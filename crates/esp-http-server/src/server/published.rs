@@ -5,8 +5,10 @@
 //! reading takes no lock, and writes nothing that another worker reads.
 
 use alloc::rc::Rc;
+use core::ops::Deref;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::handler::contain;
 use crate::sync::Lock;
 
 /// The newest value, where any thread can change it.
@@ -24,9 +26,24 @@ impl<T> Published<T> {
     /// Changes the value. What `change` takes out of it is dropped by the caller, behind the lock.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         self.value.with(|value| {
-            let result = change(value);
             self.version.fetch_add(1, Ordering::Relaxed);
-            result
+            change(value)
+        })
+    }
+
+    /// As [`change`](Self::change), if the value is still the one with this number: for changes that
+    /// depend on what takes long to find out, or asks code of the application's.
+    pub(crate) fn change_from<R>(
+        &self,
+        version: usize,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Option<R> {
+        self.value.with(|value| {
+            if self.version.load(Ordering::Relaxed) != version {
+                return None;
+            }
+            self.version.fetch_add(1, Ordering::Relaxed);
+            Some(change(value))
         })
     }
 
@@ -36,25 +53,75 @@ impl<T> Published<T> {
     }
 }
 
+impl<T: Clone> Published<T> {
+    /// A copy of the newest value, and its number.
+    pub(crate) fn newest(&self) -> (usize, T) {
+        self.peek(|value| (self.version.load(Ordering::Relaxed), value.clone()))
+    }
+}
+
 /// A worker's copy.
 pub(crate) struct Snapshot<T> {
     version: usize,
-    value: Rc<T>,
+    value: Kept<T>,
 }
 
 impl<T: Clone> Snapshot<T> {
     pub(crate) fn of(source: &Published<T>) -> Self {
-        let copy = |value: &T| (source.version.load(Ordering::Relaxed), value.clone());
-        let (version, value) = source.peek(copy);
-        Self { version, value: Rc::new(value) }
+        let (version, value) = source.newest();
+        Self { version, value: Kept::new(value) }
+    }
+
+    /// Whether there is a newer value.
+    pub(crate) fn is_old(&self, source: &Published<T>) -> bool {
+        source.version.load(Ordering::Relaxed) != self.version
     }
 
     /// The newest value. Whoever keeps it is not disturbed by later changes.
-    pub(crate) fn newest(&mut self, source: &Published<T>) -> &Rc<T> {
-        if source.version.load(Ordering::Relaxed) != self.version {
+    pub(crate) fn newest(&mut self, source: &Published<T>) -> &Kept<T> {
+        if self.is_old(source) {
             *self = Self::of(source);
         }
         &self.value
+    }
+
+    /// The value that [`newest`](Self::newest) has last given.
+    pub(crate) fn value(&self) -> &Kept<T> {
+        &self.value
+    }
+}
+
+/// Something of the application's that a worker keeps for as long as it uses it. If it is the last
+/// who does, what it holds is dropped here, in the middle of the worker's own affairs: a panic in
+/// that ends nothing else.
+pub(crate) struct Kept<T>(Option<Rc<T>>);
+
+impl<T> Kept<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(Rc::new(value)))
+    }
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is taken only when it is dropped")
+    }
+}
+
+impl<T> Drop for Kept<T> {
+    fn drop(&mut self) {
+        let value = self.0.take();
+        if contain(|| drop(value)).is_none() {
+            log::error!("a handler that was removed panicked when it was dropped");
+        }
     }
 }
 
@@ -70,7 +137,9 @@ mod tests {
         let old = numbers.change(|numbers| core::mem::replace(&mut numbers[1], 20));
         assert_eq!(old, 2);
         for worker in &mut workers {
+            assert!(worker.is_old(&numbers));
             assert_eq!(**worker.newest(&numbers), [1, 20, 3]);
+            assert!(!worker.is_old(&numbers));
         }
         assert_eq!(*at_work, [1, 2, 3]);
         assert_eq!(numbers.peek(|numbers| numbers[1]), 20);
@@ -80,7 +149,16 @@ mod tests {
     fn without_a_change_nothing_is_copied() {
         let numbers = Published::new([1]);
         let mut worker = Snapshot::of(&numbers);
-        let first = worker.newest(&numbers).clone();
-        assert!(Rc::ptr_eq(&first, worker.newest(&numbers)));
+        let first: *const [i32; 1] = &**worker.newest(&numbers);
+        assert!(core::ptr::eq(first, &**worker.newest(&numbers)));
+    }
+
+    #[test]
+    fn a_change_that_was_prepared_for_another_value_is_not_made() {
+        let numbers = Published::new([1]);
+        let (version, [number]) = numbers.newest();
+        assert_eq!(numbers.change_from(version, |numbers| numbers[0] = number + 1), Some(()));
+        assert_eq!(numbers.change_from(version, |numbers| numbers[0] = number + 2), None);
+        assert_eq!(numbers.newest().1, [2]);
     }
 }

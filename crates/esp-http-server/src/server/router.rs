@@ -1,252 +1,171 @@
 //! Which handler a request goes to.
 //!
-//! Exact URIs are found by hash, so their number costs nothing. Wildcards (upstream's
-//! `httpd_uri_match_wildcard`) are tried after them, the one with the longest literal part first: a
-//! specific route wins over a general one, whichever was registered first.
+//! | for | in |
+//! |---|---|
+//! | the table of all handlers | this file |
+//! | URI templates: exact ones by hash, the others by their segments | `router/templates.rs`, `router/tree.rs` |
+//! | an application's own match function | `router/custom.rs` |
+//! | the handlers of one template, by method | `router/handlers.rs` |
+//!
+//! How workers and whoever changes routes share the table is in `routes.rs`.
 
-use alloc::boxed::Box;
-use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use hashbrown::HashMap;
+use super::uri_handler::UriHandler;
+use crate::error::Error;
+use crate::proto::method::{Method, MethodSet};
 
-use crate::error::{Error, HandlerError};
-use crate::handler::{Request, WsRequest};
-use crate::proto::method::Method;
-use crate::proto::uri::match_wildcard;
+mod custom;
+mod handlers;
+mod templates;
+#[cfg(all(test, feature = "std"))]
+mod tests;
+mod tree;
 
-/// A URI handler for HTTP requests, in plain blocking style.
-pub(crate) type HttpHandler =
-    dyn Fn(&mut Request<'_>) -> core::result::Result<(), HandlerError> + Send + Sync;
-/// A URI handler for WebSocket messages, in plain blocking style.
-pub(crate) type WsHandler =
-    dyn Fn(&mut WsRequest<'_>) -> core::result::Result<(), HandlerError> + Send + Sync;
+use custom::Custom;
+pub(crate) use custom::UriMatch;
+use handlers::Entry;
+use templates::Templates;
 
-/// What a URI leads to.
+/// The URI handlers of a server.
 #[derive(Clone)]
-pub(crate) enum UriHandler {
-    Http(Arc<HttpHandler>),
-    WebSocket(Arc<WsHandler>),
-}
-
-/// All URI handlers of a server.
-#[derive(Clone, Default)]
 pub(crate) struct Router {
-    routes: Vec<Route>,
-    exact: HashMap<Box<str>, Vec<usize>>,
-    /// Indices of routes with a wildcard, longest literal part first.
-    wildcards: Vec<usize>,
+    /// By number. A number is used again for another handler.
+    handlers: Vec<Option<Arc<UriHandler>>>,
+    free: Vec<usize>,
+    matching: Matching,
 }
 
 #[derive(Clone)]
-struct Route {
-    uri: Box<str>,
-    /// `None` is any method.
-    method: Option<Method>,
-    handler: UriHandler,
+enum Matching {
+    Templates(Templates),
+    Custom(Custom),
 }
 
 /// What the router made of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Routed {
-    /// The handler's number, for [`Found::new`].
-    To(usize),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routed<To = usize> {
+    /// To the handler with this number.
+    To(To),
     NotFound,
     /// The URI has handlers, but none for this method; these are the methods it has.
-    MethodNotAllowed(Vec<Method>),
+    MethodNotAllowed(MethodSet),
+    /// Nobody has registered a handler for OPTIONS: these methods are the answer.
+    Options(MethodSet),
 }
 
-/// A handler that was found, kept alive while it runs without touching what workers share.
-#[derive(Clone)]
-pub(crate) struct Found {
-    router: Rc<Router>,
-    route: usize,
+/// Which handlers of a URI are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    All,
+    /// The one that was registered for this method; `None` is the one for any.
+    For(Option<Method>),
 }
 
 impl Router {
-    /// Adds a handler; `limit` is `max_uri_handlers`.
-    pub(crate) fn register(
-        &mut self,
-        method: Option<Method>,
-        uri: &str,
-        handler: UriHandler,
-        limit: usize,
-    ) -> Result<(), Error> {
-        if self.routes.iter().any(|route| *route.uri == *uri && route.method == method) {
-            return Err(Error::HandlerExists { method, uri: uri.to_string() });
+    /// An empty table; `matches` takes the place of templates.
+    pub(crate) fn new(matches: Option<Arc<UriMatch>>) -> Self {
+        let matching = match matches {
+            None => Matching::Templates(Templates::default()),
+            Some(matches) => Matching::Custom(Custom::new(matches)),
+        };
+        Self { handlers: Vec::new(), free: Vec::new(), matching }
+    }
+
+    /// Whether URIs are templates, which may have parameters.
+    pub(crate) fn has_templates(&self) -> bool {
+        matches!(self.matching, Matching::Templates(_))
+    }
+
+    /// Whether `handler` may be registered; `limit` is `max_uri_handlers`. May call the application's
+    /// match function.
+    pub(crate) fn check(&self, handler: &UriHandler, limit: usize) -> Result<(), Error> {
+        let exists = match &self.matching {
+            Matching::Templates(templates) => templates.has(handler)?,
+            Matching::Custom(custom) => custom.has(handler),
+        };
+        if exists {
+            let uri = handler.uri.to_string();
+            return Err(Error::HandlerExists { method: handler.method, uri });
         }
-        if self.routes.len() >= limit {
+        if self.handlers.len() - self.free.len() >= limit {
             return Err(Error::HandlersFull { limit });
-        }
-        if !uri.starts_with('/') && uri != "*" {
-            return Err(Error::Config(String::from("a URI handler's URI starts with '/': ") + uri));
-        }
-        let index = self.routes.len();
-        self.routes.push(Route { uri: uri.into(), method, handler });
-        if specificity(uri) == usize::MAX {
-            self.exact.entry(uri.into()).or_default().push(index);
-        } else {
-            let at = self
-                .wildcards
-                .partition_point(|other| specificity(&self.routes[*other].uri) >= specificity(uri));
-            self.wildcards.insert(at, index);
         }
         Ok(())
     }
 
-    /// Finds the handler for a request: of the most specific URI that matches, the one for just this
-    /// method, else GET's for HEAD, else the one for any method.
+    /// Adds a handler about which [`check`](Self::check) was asked.
+    pub(crate) fn register(&mut self, handler: Arc<UriHandler>) {
+        let number = self.free.pop().unwrap_or(self.handlers.len());
+        match &mut self.matching {
+            Matching::Templates(templates) => templates.add(&handler, number),
+            Matching::Custom(custom) => custom.add(handler.clone(), number),
+        }
+        if number == self.handlers.len() {
+            self.handlers.push(None);
+        }
+        self.handlers[number] = Some(handler);
+    }
+
+    /// The numbers of the handlers that were registered for this URI.
+    pub(crate) fn find(&self, uri: &str, which: Which) -> Vec<usize> {
+        match &self.matching {
+            Matching::Templates(templates) => templates.find(uri, which),
+            Matching::Custom(custom) => custom.find(uri, which),
+        }
+    }
+
+    /// Takes out the handlers with these numbers, whose URI is `uri`.
+    #[must_use = "dropping a handler runs code of the application's, which must not happen in a lock"]
+    pub(crate) fn unregister(&mut self, uri: &str, numbers: &[usize]) -> Vec<Arc<UriHandler>> {
+        match &mut self.matching {
+            Matching::Templates(templates) => templates.remove(uri, numbers),
+            Matching::Custom(custom) => custom.remove(numbers),
+        }
+        self.free.extend(numbers);
+        numbers.iter().filter_map(|number| self.handlers[*number].take()).collect()
+    }
+
+    /// Finds the handler for a request: of those whose URI matches, the first that serves the method.
+    /// GET's serves HEAD.
     pub(crate) fn route(&self, method: Method, path: &str) -> Routed {
-        let mut best: Option<(usize, MethodMatch, usize)> = None;
-        for index in self.candidates(path) {
-            let route = &self.routes[index];
-            let specific = specificity(&route.uri);
-            if best.is_some_and(|(so_far, ..)| so_far > specific) {
-                break;
+        let found = match &self.matching {
+            Matching::Templates(templates) => templates.route(method, path),
+            Matching::Custom(custom) => custom.route(method, path),
+        };
+        if let Some(number) = found {
+            return Routed::To(number);
+        }
+        let mut methods = MethodSet::default();
+        let is_of_server = method == Method::Options && path == "*";
+        match &self.matching {
+            // What the server as a whole can do (RFC 9110, section 9.3.7).
+            _ if is_of_server => {
+                let handlers = self.handlers.iter().flatten();
+                handlers.for_each(|handler| Entry::new(handler, 0).add_methods(&mut methods));
             }
-            let Some(matches) = MethodMatch::of(route.method, method) else { continue };
-            if best.is_none_or(|(_, so_far, _)| so_far < matches) {
-                best = Some((specific, matches, index));
-            }
+            Matching::Templates(templates) => templates.add_methods(path, &mut methods),
+            Matching::Custom(custom) => custom.add_methods(path, &mut methods),
         }
-        best.map_or_else(|| self.not_routed(path), |(.., index)| Routed::To(index))
-    }
-
-    /// The handlers whose URI matches, the most specific first.
-    fn candidates(&self, path: &str) -> impl Iterator<Item = usize> {
-        let exact = self.exact.get(path).map_or(&[][..], Vec::as_slice);
-        let wildcards = self
-            .wildcards
-            .iter()
-            .filter(move |index| match_wildcard(&self.routes[**index].uri, path));
-        exact.iter().chain(wildcards).copied()
-    }
-
-    fn not_routed(&self, path: &str) -> Routed {
-        let mut methods = Vec::new();
-        for index in self.candidates(path) {
-            let Some(method) = self.routes[index].method else { continue };
-            let implied = (method == Method::Get).then_some(Method::Head);
-            for method in [Some(method), implied].into_iter().flatten() {
-                if !methods.contains(&method) {
-                    methods.push(method);
-                }
-            }
+        if methods.is_empty() && !is_of_server {
+            return Routed::NotFound;
         }
-        if methods.is_empty() { Routed::NotFound } else { Routed::MethodNotAllowed(methods) }
-    }
-
-    pub(crate) fn handler(&self, route: usize) -> &UriHandler {
-        &self.routes[route].handler
-    }
-}
-
-impl Found {
-    pub(crate) fn new(router: &Rc<Router>, route: usize) -> Self {
-        Self { router: router.clone(), route }
-    }
-
-    pub(crate) fn handler(&self) -> &UriHandler {
-        self.router.handler(self.route)
-    }
-}
-
-/// How well a handler's method fits a request's; the better, the greater.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum MethodMatch {
-    Any,
-    GetForHead,
-    Same,
-}
-
-impl MethodMatch {
-    fn of(handler: Option<Method>, request: Method) -> Option<Self> {
-        match handler {
-            None => Some(Self::Any),
-            Some(method) if method == request => Some(Self::Same),
-            Some(Method::Get) if request == Method::Head => Some(Self::GetForHead),
-            Some(_) => None,
+        methods.insert(Method::Options);
+        match method {
+            Method::Options => Routed::Options(methods),
+            _ => Routed::MethodNotAllowed(methods),
         }
     }
-}
 
-/// The length of what a template fixes; a template without wildcard is above all others.
-fn specificity(uri: &str) -> usize {
-    let literal = uri.trim_end_matches(['*', '?']).len();
-    if literal == uri.len() { usize::MAX } else { literal }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn handler() -> UriHandler {
-        UriHandler::Http(Arc::new(|_: &mut Request<'_>| Ok(())))
+    /// The handler with this number.
+    pub(crate) fn handler(&self, number: usize) -> &Arc<UriHandler> {
+        self.handlers[number].as_ref().expect("the router gives numbers of handlers only")
     }
 
-    fn router(routes: &[(Option<Method>, &str)]) -> Router {
-        let mut router = Router::default();
-        for (method, uri) in routes {
-            router.register(*method, uri, handler(), usize::MAX).unwrap();
-        }
-        router
-    }
-
-    const GET: Option<Method> = Some(Method::Get);
-    const POST: Option<Method> = Some(Method::Post);
-
-    #[test]
-    fn the_most_specific_route_wins_in_any_order() {
-        let router =
-            router(&[(GET, "/*"), (GET, "/api/*"), (GET, "/api/status"), (GET, "/api/v1/*")]);
-        assert_eq!(router.route(Method::Get, "/api/status"), Routed::To(2));
-        assert_eq!(router.route(Method::Get, "/api/other"), Routed::To(1));
-        assert_eq!(router.route(Method::Get, "/api/v1/x"), Routed::To(3));
-        assert_eq!(router.route(Method::Get, "/index"), Routed::To(0));
-    }
-
-    #[test]
-    fn a_method_without_handler_is_not_allowed_and_says_which_are() {
-        let router = router(&[(GET, "/a"), (POST, "/a"), (POST, "/b")]);
-        assert_eq!(
-            router.route(Method::Put, "/a"),
-            Routed::MethodNotAllowed([Method::Get, Method::Head, Method::Post].into())
-        );
-        assert_eq!(
-            router.route(Method::Get, "/b"),
-            Routed::MethodNotAllowed([Method::Post].into())
-        );
-        assert_eq!(router.route(Method::Get, "/c"), Routed::NotFound);
-    }
-
-    #[test]
-    fn head_goes_to_get_unless_it_has_its_own() {
-        let mut router = router(&[(GET, "/a")]);
-        assert_eq!(router.route(Method::Head, "/a"), Routed::To(0));
-        router.register(Some(Method::Head), "/a", handler(), 9).unwrap();
-        assert_eq!(router.route(Method::Head, "/a"), Routed::To(1));
-    }
-
-    #[test]
-    fn any_method_serves_what_has_no_handler_of_its_own() {
-        let mut router = router(&[(None, "/a"), (GET, "/a")]);
-        assert_eq!(router.route(Method::Get, "/a"), Routed::To(1));
-        assert_eq!(router.route(Method::Delete, "/a"), Routed::To(0));
-        router.register(Some(Method::Delete), "/*", handler(), 9).unwrap();
-        assert_eq!(router.route(Method::Delete, "/a"), Routed::To(0));
-        assert_eq!(router.route(Method::Delete, "/b"), Routed::To(2));
-    }
-
-    #[test]
-    fn duplicates_and_too_many_are_refused() {
-        let mut router = router(&[(GET, "/a")]);
-        let error = router.register(GET, "/a", handler(), 9).unwrap_err();
-        assert_eq!(error.to_string(), "there is a handler for GET /a already");
-        router.register(POST, "/a", handler(), 2).unwrap();
-        let error = router.register(GET, "/b", handler(), 2).unwrap_err();
-        assert!(matches!(error, Error::HandlersFull { limit: 2 }));
-        assert!(matches!(router.register(GET, "b", handler(), 9), Err(Error::Config(_))));
+    /// All numbers are below.
+    pub(crate) fn numbers_end(&self) -> usize {
+        self.handlers.len()
     }
 }

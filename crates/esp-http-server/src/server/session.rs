@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use super::conn::Conn;
-use super::router::Found;
+use super::routes::Found;
 use crate::handler::{Resumed, Task, Wait, Wake, contain};
 use crate::time::Instant;
 

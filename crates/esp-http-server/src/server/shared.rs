@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,12 +12,15 @@ use super::context::ServerContext;
 use super::err_handlers::{ErrHandlers, err_handler};
 use super::hooks::Hooks;
 use super::published::Published;
-use super::router::Router;
+use super::router::Which;
+use super::routes::Routes;
 use super::session::SessionId;
+use super::uri_handler::UriHandler;
 use super::work::{Mailbox, Order, SessionKind, Work};
 use crate::error::{Error, HandlerError, Result};
 use crate::handler::Request;
 use crate::handler::ws::{Message, encode_message};
+use crate::proto::method::Method;
 use crate::proto::status::ErrorCode;
 
 /// Everything that several workers, handles and threads see.
@@ -24,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) config: HttpConfig,
     pub(crate) hooks: Hooks,
     pub(crate) mailboxes: Box<[Mailbox]>,
-    pub(crate) router: Router,
+    pub(crate) routes: Routes,
     pub(crate) err_handlers: Published<ErrHandlers>,
     stopping: AtomicBool,
 }
@@ -33,7 +37,7 @@ impl Shared {
     pub(crate) fn new(
         config: HttpConfig,
         hooks: Hooks,
-        router: Router,
+        routes: Routes,
         err_handlers: ErrHandlers,
         workers: usize,
     ) -> Self {
@@ -42,10 +46,14 @@ impl Shared {
             config,
             hooks,
             mailboxes,
-            router,
+            routes,
             err_handlers: Published::new(err_handlers),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn global_user_ctx<T: Any>(&self) -> Option<&T> {
+        self.hooks.global_user_ctx.as_ref()?.downcast_ref()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -153,6 +161,54 @@ impl ServerHandle {
             result = result.and(posted);
         }
         result
+    }
+
+    /// Registers a URI handler (upstream's `httpd_register_uri_handler`), from any thread and also
+    /// from inside a handler. Requests that arrive after this has returned find it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HandlerExists`] if there is one for the same URI and method; names of parameters and
+    /// the spelling of `?*` make no difference. [`Error::HandlersFull`] above `max_uri_handlers`,
+    /// [`Error::Config`] if its URI is no template.
+    pub fn register_uri_handler(&self, handler: UriHandler) -> Result {
+        self.shared.routes.register(handler)
+    }
+
+    /// Removes the handler that was registered for this URI, as it was written there, and this
+    /// method; `None` is the one for any method (upstream's `httpd_unregister_uri_handler`).
+    ///
+    /// Requests that arrive after this has returned don't find it. Where it is under way it runs to
+    /// its end, and a WebSocket that was opened goes on; behind the last of these it is dropped, with
+    /// its context. So a handler may remove itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHandler`].
+    pub fn unregister_uri_handler(&self, method: impl Into<Option<Method>>, uri: &str) -> Result {
+        self.unregister(uri, Which::For(method.into()))
+    }
+
+    /// Removes the handlers for all methods of this URI (upstream's `httpd_unregister_uri`); see
+    /// [`unregister_uri_handler`](Self::unregister_uri_handler).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHandler`] if there is none.
+    pub fn unregister_uri(&self, uri: &str) -> Result {
+        self.unregister(uri, Which::All)
+    }
+
+    fn unregister(&self, uri: &str, which: Which) -> Result {
+        self.shared.routes.unregister(uri, which)?;
+        // Workers let go of what was removed, also those that have nothing else to do.
+        self.shared.mailboxes.iter().for_each(Mailbox::wake);
+        Ok(())
+    }
+
+    /// The server's context, if it has one of type `T` (upstream's `httpd_get_global_user_ctx`).
+    pub fn global_user_ctx<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.shared.global_user_ctx()
     }
 
     /// Has `handler` answer errors with this code from now on (upstream's

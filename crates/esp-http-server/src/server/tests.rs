@@ -17,6 +17,7 @@ mod refused;
 mod requests;
 mod requests_decoded;
 mod responses;
+mod routing;
 mod serial;
 mod sessions;
 mod statuses;

@@ -7,17 +7,21 @@
 //! `turn/rest.rs`.
 
 use alloc::boxed::Box;
+use alloc::string::ToString;
 
 use super::conn::{Conn, Peer, TX_HIGH};
 use super::event::Notice;
-use super::router::{Found, Routed, UriHandler};
+use super::router::Routed;
+use super::routes::Found;
 use super::session::{Job, Phase, Session, Timer};
 use super::transport::{Line, SessionTransport, Still};
+use super::uri_handler::Handler;
 use super::{Stacks, Worker};
 use crate::handler::ws::{Closing, Received, WsState, receive, send_close};
-use crate::handler::{Failure, contain};
+use crate::handler::{Failure, contain, write_simple};
 use crate::net::{Net, NetError, NetId, TxBuf};
 use crate::proto::head::{Limits, Parsed};
+use crate::proto::method::MethodSet;
 use crate::proto::response as encode;
 use crate::proto::status::Status;
 use crate::proto::ws::frame::CloseCode;
@@ -205,21 +209,27 @@ where
         conn.keep_alive = !last && conn.io().head.keep_alive();
         conn.io_mut().begin();
         let head = &conn.io().head;
-        match self.worker.router.route(head.method(), head.path()) {
-            Routed::To(route) => {
-                let found = Found::new(&self.worker.router, route);
-                match found.handler() {
-                    UriHandler::Http(_) => self.start(Job::Uri(found)),
-                    UriHandler::WebSocket(_) => self.upgrade(found),
-                }
-            }
-            Routed::NotFound => self.fail(Failure::new(Status::NOT_FOUND)),
-            Routed::MethodNotAllowed(methods) => {
-                let allow: alloc::vec::Vec<_> = methods.iter().map(|of| of.as_str()).collect();
-                self.field("Allow", &allow.join(", "));
+        match self.worker.route(head.method(), head.path()) {
+            Some(Routed::To(found)) => match found.handler {
+                Handler::Http(_) => self.start(Job::Uri(found)),
+                Handler::WebSocket(_) => self.upgrade(found),
+            },
+            Some(Routed::NotFound) => self.fail(Failure::new(Status::NOT_FOUND)),
+            Some(Routed::MethodNotAllowed(methods)) => {
+                self.field("Allow", &methods.to_string());
                 self.fail(Failure::new(Status::METHOD_NOT_ALLOWED))
             }
+            Some(Routed::Options(methods)) => self.options(methods),
+            None => self.fail(Failure::new(Status::INTERNAL_SERVER_ERROR)),
         }
+    }
+
+    /// Says what the resource can be asked for (RFC 9110, section 9.3.7).
+    fn options(&mut self, methods: MethodSet) -> Step {
+        self.field("Allow", &methods.to_string());
+        write_simple(self.conn(), Status::NO_CONTENT, "");
+        self.worker.tell_of_response(self.session.id, Status::NO_CONTENT);
+        self.after_response()
     }
 
     /// Makes the session a WebSocket (RFC 6455, section 4.2).
@@ -227,11 +237,12 @@ where
         let io = self.conn().io_mut();
         match handshake::accept(&io.head) {
             Ok(accept) => {
+                let path = handler.has_parameters.then(|| io.head.path().into());
                 let out = io.tx.storage();
                 handshake::encode_response(out, &accept, None).expect("no subprotocol to refuse");
                 encode::end_of_head(out);
                 io.head.clear();
-                self.conn().ws = Some(WsState::new());
+                self.conn().ws = Some(WsState::new(path));
                 self.session.ws_handler = Some(handler);
                 self.session.phase = Phase::WebSocket;
                 self.worker.mailbox().session_upgraded(self.session.id);

@@ -84,7 +84,7 @@ fn errors_that_the_server_finds_in_a_whole_request_keep_the_session_open() {
     client.expect([page(ErrorCode::NotFound), ok("/a")].concat());
     assert_eq!(log.take(), ["404 POST \"/nowhere\": Nothing here goes by this URI"]);
     client.send([post("/a", "body"), get("/a")].concat());
-    let allowed = "\r\nAllow: GET, HEAD\r\n\r\n";
+    let allowed = "\r\nAllow: GET, HEAD, OPTIONS\r\n\r\n";
     let not_allowed = page(ErrorCode::MethodNotAllowed).replacen("\r\n\r\n", allowed, 1);
     client.expect([not_allowed, ok("/a")].concat());
     client.expect_open();

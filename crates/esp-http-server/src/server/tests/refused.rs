@@ -125,7 +125,7 @@ fn a_wrong_method_is_405_and_says_which_are_right() {
     client.send([post("/a", ""), get("/b")].concat());
     let text = client.text();
     assert!(text.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{text}");
-    assert!(text.contains("\r\nAllow: GET, HEAD, PUT\r\n"), "{text}");
+    assert!(text.contains("\r\nAllow: GET, HEAD, PUT, OPTIONS\r\n"), "{text}");
     // It is said once, and not in the next response.
     assert!(text.ends_with(&ok("/b")), "{text}");
 }

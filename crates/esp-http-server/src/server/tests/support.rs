@@ -199,6 +199,11 @@ impl Engine {
         self.0.borrow().server.handle()
     }
 
+    /// Has `waker` called when the engine is to run though no client has done anything.
+    pub(super) fn set_waker(&self, waker: impl Fn() + Send + Sync + 'static) {
+        self.0.borrow().server.set_waker(waker);
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.0.borrow().server.is_stopped()
     }

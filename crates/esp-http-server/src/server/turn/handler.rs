@@ -4,8 +4,8 @@ use alloc::string::ToString;
 
 use super::super::Stacks;
 use super::super::conn::{Peer, Reply, TX_LOW};
-use super::super::router::UriHandler;
 use super::super::session::{Job, Phase, Timer};
+use super::super::uri_handler::Handler;
 use super::{Arrived, Fate, Flushed, Step, Turn};
 use crate::error::Error;
 use crate::handler::ws::send_close;
@@ -57,11 +57,11 @@ where
                 // It was unregistered meanwhile, and so the answer is the server's.
                 .unwrap_or(Outcome::Returned(Ok(()))),
             Job::Uri(found) => {
-                let handler = |link: Link<'_>| match found.handler() {
-                    UriHandler::Http(handler) => handler(&mut Request::new(link)),
-                    UriHandler::WebSocket(handler) => handler(&mut WsRequest::new(link)),
+                let handler = |link: Link<'_>| match &found.handler {
+                    Handler::Http(handler) => handler(&mut Request::new(link)),
+                    Handler::WebSocket(handler) => handler(&mut WsRequest::new(link)),
                 };
-                run(link, handler, &err_handlers)
+                run(link.with_route(&found), handler, &err_handlers)
             }
         });
         self.worker.running += 1;

@@ -53,7 +53,10 @@ fn when_an_error_handler_fails_the_server_answers() {
         let client = engine.connect();
         client.send(post("/a", ""));
         let text = client.text();
-        assert!(text.contains("\r\nAllow: GET, HEAD\r\n") && !text.contains("X-Lost"), "{text}");
+        assert!(
+            text.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n") && !text.contains("X-Lost"),
+            "{text}"
+        );
         assert_eq!(stacks.load(std::sync::atomic::Ordering::Relaxed), 0);
     }
 }
