@@ -1,5 +1,6 @@
 //! The engine as its clients see it, in one thread, without sockets and without sleeping: `support`
 //! has the network, the clients and the clock.
+//! `known_classes` says which of them, and of the parsers', keep out what others have had.
 
 mod bodies;
 mod contexts;
@@ -9,6 +10,7 @@ mod errors;
 mod event_streams;
 mod eviction;
 mod handlers;
+mod known_classes;
 mod limits;
 mod misuse;
 mod net_contract;

@@ -166,6 +166,33 @@ fn trailers_are_there_behind_the_body() {
     assert_eq!(answer(none, post("/", "hello")), ok(""));
 }
 
+/// CVE-2020-27304 and its kin: whoever opens files by it decodes it first, once, and then looks.
+#[test]
+fn a_path_stays_as_it_was_sent() {
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server.get("/secret", |_: &mut Request| -> Result { unreachable!() }).get("/files/*", path)
+    });
+    for target in [
+        "/files/../secret",
+        "/files/%2e%2e/secret",
+        "/files/..%2fsecret",
+        "/files/..%5Csecret",
+        "/files/..\\secret",
+        "/files//secret",
+        "/files/%00secret",
+        "/files/./a",
+    ] {
+        let client = engine.connect();
+        client.send(get(target));
+        client.expect(ok(target));
+    }
+    for target in ["/%73ecret", "//secret", "/secret/", "/./secret", "/secret%00", "/x/../secret"] {
+        let client = engine.connect();
+        client.send(get(target));
+        assert!(client.text().starts_with("HTTP/1.1 404 Not Found\r\n"), "{target}");
+    }
+}
+
 #[test]
 fn a_form_is_read_and_decoded() {
     let handler = |request: &mut Request| -> Result {
