@@ -8,6 +8,7 @@ use clap::Parser;
 use esp_https_server::*;
 
 mod args;
+mod exchanges;
 mod routes;
 
 use args::Args;

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use esp_https_server::*;
 
+use crate::exchanges;
+
 /// Adds the routes to a server, whatever it speaks below HTTP.
 pub(crate) fn add<T: Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
-    server
+    exchanges::add(server)
         .get("/", |req| {
             req.respond().content_type("text/html").send("<h1>Hello Secure World!</h1>")
         })
@@ -121,7 +123,7 @@ fn headers(req: &mut Request) -> Result {
 }
 
 /// A number from the query.
-fn number(req: &Request, key: &str) -> Result<u64> {
+pub(crate) fn number(req: &Request, key: &str) -> Result<u64> {
     let value = req.query_value(key).unwrap_or_default();
     value.parse().map_err(|_| {
         Error::Refused(Status::BAD_REQUEST, format!("the query needs {key}=N, N a number"))

@@ -116,7 +116,7 @@ pub use handler::{
     Chunks, EventStream, KeepAlive, Message, RawResponse, Request, Response, Stacks, WsRequest,
 };
 pub use net::{Net, NetError, NetId, RxBuf, TxBuf};
-pub use proto::event_stream::Event;
+pub use proto::event_stream::StreamEvent;
 pub use proto::form::Form;
 pub use proto::head::{BodyLen, Version};
 pub use proto::method::Method;

@@ -42,10 +42,10 @@ pub use esp_event::{EventLoop, Subscription};
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use esp_http_server::HttpServer;
 pub use esp_http_server::{
-    BodyLen, Chunks, CloseCode, Error, HandlerError, HandlerMode, HttpConfig, HttpEvent, KeepAlive,
-    ListenAddr, Message, Method, Request, Response, Result, ServerBuilder, ServerContext,
-    ServerHandle, SessionId, SessionKind, Status, Transport, UriHandler, Version, WsClient,
-    WsRequest,
+    BodyLen, Chunks, CloseCode, Error, ErrorCode, EventStream, Form, HandlerError, HandlerMode,
+    HttpConfig, HttpEvent, KeepAlive, ListenAddr, Message, Method, RawResponse, Request, Response,
+    Result, ServerBuilder, ServerContext, ServerHandle, SessionId, SessionKind, Status,
+    StreamEvent, Transport, UriHandler, Version, WsClient, WsRequest,
 };
 pub use esp_tls::{ClientAuth, ConfigError, SessionTickets, TlsConfig, TlsError, TlsVersions};
 pub use event::{Cause, HTTPS_SERVER_EVENT, HttpsEvent, LastError};

@@ -8,13 +8,13 @@ use super::request::Request;
 use super::response::Response;
 use super::task::Wait;
 use crate::error::{Error, Result};
-use crate::proto::event_stream::{self, Event};
+use crate::proto::event_stream::{self, StreamEvent};
 use crate::proto::method::Method;
 
 /// A stream of server-sent events, begun by [`Response::event_stream`].
 ///
 /// ```
-/// # use esp_http_server::{Event, Request, Result};
+/// # use esp_http_server::{Request, Result, StreamEvent};
 /// # use core::time::Duration;
 /// fn ticks(req: &mut Request) -> Result {
 ///     // Where a client goes on that has lost its connection.
@@ -22,7 +22,7 @@ use crate::proto::method::Method;
 ///     let mut events = req.respond().event_stream()?;
 ///     for number in last + 1..=100 {
 ///         events.request().sleep(Duration::from_secs(1))?;
-///         events.send(Event::new().id(&number.to_string()).data("tick"))?;
+///         events.send(StreamEvent::new().id(&number.to_string()).data("tick"))?;
 ///     }
 ///     events.finish()
 /// }
@@ -54,7 +54,7 @@ impl<'r, 't> EventStream<'r, 't> {
     /// [`Error::InvalidField`] if its name or its id is more than one line, with nothing sent;
     /// [`Error::Closed`] when nobody listens any more, or ever did (HEAD); [`Error::TimedOut`] if the
     /// client takes nothing.
-    pub fn send<'e>(&mut self, event: impl Into<Event<'e>>) -> Result {
+    pub fn send<'e>(&mut self, event: impl Into<StreamEvent<'e>>) -> Result {
         self.buffer.clear();
         event_stream::encode(&mut self.buffer, &event.into())
             .map_err(|error| Error::InvalidField(error.field().into()))?;

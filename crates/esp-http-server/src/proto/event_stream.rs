@@ -9,22 +9,22 @@ use super::response::decimal;
 /// One event of a stream, or what the client is to remember of it.
 ///
 /// ```
-/// use esp_http_server::proto::event_stream::{Event, encode};
+/// use esp_http_server::proto::event_stream::{StreamEvent, encode};
 ///
 /// let mut out = Vec::new();
-/// encode(&mut out, &Event::new().name("measured").id("17").data("21.5 °C\n40 %"))?;
+/// encode(&mut out, &StreamEvent::new().name("measured").id("17").data("21.5 °C\n40 %"))?;
 /// assert_eq!(out, "event: measured\nid: 17\ndata: 21.5 °C\ndata: 40 %\n\n".as_bytes());
 /// # Ok::<(), esp_http_server::proto::event_stream::EventError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Event<'e> {
+pub struct StreamEvent<'e> {
     name: Option<&'e str>,
     id: Option<&'e str>,
     retry: Option<Duration>,
     data: Option<&'e str>,
 }
 
-impl<'e> Event<'e> {
+impl<'e> StreamEvent<'e> {
     /// An event that says nothing yet. Without [`data`](Self::data) the client's listeners are not told
     /// of it, but it remembers the id and the time to wait.
     pub const fn new() -> Self {
@@ -57,13 +57,13 @@ impl<'e> Event<'e> {
     }
 }
 
-impl<'e> From<&'e str> for Event<'e> {
+impl<'e> From<&'e str> for StreamEvent<'e> {
     fn from(data: &'e str) -> Self {
         Self::new().data(data)
     }
 }
 
-impl<'e> From<&'e alloc::string::String> for Event<'e> {
+impl<'e> From<&'e alloc::string::String> for StreamEvent<'e> {
     fn from(data: &'e alloc::string::String) -> Self {
         Self::new().data(data)
     }
@@ -74,7 +74,7 @@ impl<'e> From<&'e alloc::string::String> for Event<'e> {
 /// # Errors
 ///
 /// [`EventError`], with nothing written.
-pub fn encode(out: &mut Vec<u8>, event: &Event<'_>) -> Result<(), EventError> {
+pub fn encode(out: &mut Vec<u8>, event: &StreamEvent<'_>) -> Result<(), EventError> {
     let is_line = |text: &str| !text.contains(['\r', '\n', '\0']);
     if !event.name.is_none_or(is_line) {
         return Err(EventError::Name);
@@ -159,7 +159,7 @@ mod tests {
     use alloc::string::{String, ToString};
     use alloc::vec;
 
-    fn encoded(event: Event<'_>) -> String {
+    fn encoded(event: StreamEvent<'_>) -> String {
         let mut out = Vec::new();
         encode(&mut out, &event).unwrap();
         String::from_utf8(out).unwrap()
@@ -182,13 +182,13 @@ mod tests {
     #[test]
     fn an_event_has_its_fields_and_an_empty_line() {
         assert_eq!(encoded("hello".into()), "data: hello\n\n");
-        let event = Event::new()
+        let event = StreamEvent::new()
             .data("x")
             .retry(Duration::from_micros(1_500_900))
             .id("")
             .name("caf\u{e9} open");
         assert_eq!(encoded(event), "event: caf\u{e9} open\nid: \nretry: 1500\ndata: x\n\n");
-        assert_eq!(encoded(Event::new().id("7")), "id: 7\n\n");
+        assert_eq!(encoded(StreamEvent::new().id("7")), "id: 7\n\n");
     }
 
     #[test]
@@ -216,8 +216,8 @@ mod tests {
     fn names_and_ids_are_one_line() {
         let mut out = vec![b'x'];
         for text in ["a\rb", "a\nb", "a\0b", "\r\n", "\n\ndata: injected"] {
-            assert_eq!(encode(&mut out, &Event::new().name(text)), Err(EventError::Name));
-            assert_eq!(encode(&mut out, &Event::new().id(text)), Err(EventError::Id));
+            assert_eq!(encode(&mut out, &StreamEvent::new().name(text)), Err(EventError::Name));
+            assert_eq!(encode(&mut out, &StreamEvent::new().id(text)), Err(EventError::Id));
         }
         assert_eq!(out, b"x", "nothing is written");
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::server::HttpConfig;
-use crate::{Error, Event, Request, Result, Status};
+use crate::{Error, Request, Result, Status, StreamEvent};
 
 fn engine(handler: impl Fn(&mut Request) -> Result + Send + Sync + 'static) -> Engine {
     Engine::new(HttpConfig::default(), |server| server.get("/", handler).get("/next", path))
@@ -19,7 +19,7 @@ fn chunk(data: &str) -> String {
 fn every_event_is_a_chunk_that_leaves_at_once() {
     let engine = engine(|request| {
         let mut events = request.respond().event_stream()?;
-        events.send(Event::new().name("a").id("1").retry(secs(3)).data("x\r\ny"))?;
+        events.send(StreamEvent::new().name("a").id("1").retry(secs(3)).data("x\r\ny"))?;
         events.request().sleep(secs(1))?;
         events.comment("still here")?;
         events.request().sleep(secs(1))?;
@@ -41,7 +41,7 @@ fn a_name_or_an_id_of_two_lines_is_an_error_and_the_stream_goes_on() {
     let engine = engine(|request| {
         let mut events = request.respond().event_stream()?;
         for bad in ["a\nb", "a\rb", "a\0b", "x\n\ndata: injected"] {
-            for event in [Event::new().name(bad), Event::new().id(bad).data("x")] {
+            for event in [StreamEvent::new().name(bad), StreamEvent::new().id(bad).data("x")] {
                 let error = events.send(event).unwrap_err();
                 assert!(matches!(error, Error::InvalidField(_)), "{error}");
             }

@@ -3,7 +3,7 @@
 
 use super::support::*;
 use crate::server::HttpConfig;
-use crate::{Error, Event, Request, Result, Status};
+use crate::{Error, Request, Result, Status, StreamEvent};
 
 /// What a client makes of the bytes it was sent for a GET and another one behind it.
 #[derive(Debug, PartialEq)]
@@ -86,7 +86,7 @@ impl AsRef<[u8]> for Trap {
     }
 }
 
-impl From<Trap> for Event<'_> {
+impl From<Trap> for StreamEvent<'_> {
     fn from(_: Trap) -> Self {
         panic_quietly()
     }
