@@ -90,7 +90,8 @@
 //!
 //! If other threads or interrupts queue work, [`Server::set_waker`] tells how to end that wait. Without
 //! `std` a panic can't be contained: the program's panic handler has the last word. The events go to
-//! the default event loop of `esp-event`, which somebody has to run by hand.
+//! the default event loop of `esp-event`, or to [another one](ServerBuilder::events); either has to be
+//! run by hand.
 //!
 //! On ESP-IDF and bare metal no [`Net`] comes with this crate yet.
 
@@ -109,6 +110,8 @@ mod server;
 mod sync;
 mod time;
 
+pub use esp_event::{EventLoop, Subscription};
+
 pub use error::{Error, HandlerError, Result};
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use front::HttpServer;
@@ -123,7 +126,7 @@ pub use proto::method::Method;
 pub use proto::status::{ErrorCode, Status};
 pub use proto::ws::frame::CloseCode;
 pub use server::{
-    HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice,
+    Events, HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice,
     Observer, OpenSession, Server, ServerBuilder, ServerContext, ServerHandle, SessionId,
     SessionKind, SessionSocket, SessionTransport, Transport, UriHandler, WsClient,
 };

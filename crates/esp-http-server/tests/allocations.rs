@@ -1,4 +1,5 @@
-//! A small request on a connection that stays open costs the engine no heap allocation.
+//! A small request on a connection that stays open costs the engine no heap allocation, and neither do
+//! the events of it that nobody hears.
 //!
 //! Alone in its file, because a program has one allocator.
 
@@ -12,8 +13,8 @@ use std::time::Duration;
 
 use esp_http_server::front::StackPool;
 use esp_http_server::{
-    HttpConfig, Instant, Method, Net, NetError, NetId, Request, Result, RxBuf, ServerBuilder,
-    TxBuf, UriHandler,
+    EventLoop, HttpConfig, HttpEvent, Instant, Method, Net, NetError, NetId, Request, Result,
+    RxBuf, ServerBuilder, TxBuf, UriHandler,
 };
 
 /// The system's allocator, which counts what it is asked for.
@@ -138,7 +139,9 @@ const MISSING: &[u8] = b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n";
 #[test]
 fn a_small_request_on_an_open_connection_allocates_nothing() {
     let net = FixedNet { accepted: 0, requests: [&[]; CLIENTS], answers: [([0; 512], 0); CLIENTS] };
+    let event_loop = EventLoop::new(1);
     let (mut server, mut net) = ServerBuilder::new(HttpConfig::default())
+        .events(event_loop.clone())
         .get("/page", page)
         .post("/echo", echo)
         .get("/chunks", chunks)
@@ -171,4 +174,15 @@ fn a_small_request_on_an_open_connection_allocates_nothing() {
     round(1000);
     assert!(CLOCK.load(Relaxed) > seconds + 5, "the date changes now and then");
     assert_eq!(ALLOCATIONS.get() - before, 0);
+
+    // With somebody who listens each event is one, also if the loop has no room for it.
+    let subscription = event_loop.on(|_: &HttpEvent| {});
+    let before = ALLOCATIONS.get();
+    round(1);
+    let events = ALLOCATIONS.get() - before;
+    assert!(events >= 4 * CLIENTS, "received, head, head of the answer, sent: {events}");
+    drop(subscription);
+    let before = ALLOCATIONS.get();
+    round(1000);
+    assert_eq!(ALLOCATIONS.get() - before, 0, "nobody listens any more");
 }

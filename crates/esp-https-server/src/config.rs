@@ -2,8 +2,7 @@
 
 use alloc::boxed::Box;
 
-use esp_event::EventLoop;
-use esp_http_server::{HttpConfig, Net, Observer, Transport};
+use esp_http_server::{Events, HttpConfig, Net, Observer, Transport};
 use esp_tls::TlsConfig;
 
 use crate::event::HttpsEvents;
@@ -79,7 +78,7 @@ impl Transport for HttpsConfig {
         }
     }
 
-    fn observer(&self) -> Box<dyn Observer + Send> {
-        Box::new(HttpsEvents::new(EventLoop::default_loop()))
+    fn observer(&self, events: Events) -> Box<dyn Observer + Send> {
+        Box::new(HttpsEvents::new(events))
     }
 }

@@ -4,8 +4,8 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use core::net::SocketAddr;
 
-use esp_event::{Event, EventBase, EventId, EventLoop};
-use esp_http_server::{HttpEvents, NetError, Notice, Observer, SessionId};
+use esp_event::{Event, EventBase, EventId};
+use esp_http_server::{Events, HttpEvents, NetError, Notice, Observer, SessionId};
 use esp_tls::TlsError;
 
 use crate::tls_net::HandshakeError;
@@ -134,37 +134,38 @@ impl core::error::Error for LastError {
     }
 }
 
-/// Posts [`HttpsEvent`]s, and below them the HTTP server's own.
+impl HttpsEvent {
+    fn of(notice: &Notice<'_>) -> Option<Self> {
+        Some(match *notice {
+            Notice::Start => Self::Start,
+            Notice::Connected(session) => Self::Connected(session),
+            Notice::OpenFailed { session, peer, error } => {
+                Self::Error(LastError { session, peer, cause: Cause::new(error) })
+            }
+            Notice::OnData(session, len) => Self::Data(session, len),
+            Notice::SentData(session, len) => Self::SentData(session, len),
+            Notice::Disconnected(session) => Self::Disconnected(session),
+            Notice::Stop => Self::Stop,
+            _ => return None,
+        })
+    }
+}
+
+/// Posts [`HttpsEvent`]s, and before them the HTTP server's own.
 pub(crate) struct HttpsEvents {
-    event_loop: EventLoop,
     http: HttpEvents,
+    https: Events,
 }
 
 impl HttpsEvents {
-    pub(crate) fn new(event_loop: EventLoop) -> Self {
-        Self { http: HttpEvents::new(event_loop.clone()), event_loop }
+    pub(crate) fn new(events: Events) -> Self {
+        Self { http: HttpEvents::new(events.clone()), https: events }
     }
 }
 
 impl Observer for HttpsEvents {
     fn notice(&mut self, notice: Notice<'_>) {
         self.http.notice(notice);
-        if !HTTPS_SERVER_EVENT.has_subscribers() {
-            return;
-        }
-        let event = match notice {
-            Notice::Start => HttpsEvent::Start,
-            Notice::Connected(session) => HttpsEvent::Connected(session),
-            Notice::OpenFailed { session, peer, error } => {
-                HttpsEvent::Error(LastError { session, peer, cause: Cause::new(error) })
-            }
-            Notice::OnData(session, len) => HttpsEvent::Data(session, len),
-            Notice::SentData(session, len) => HttpsEvent::SentData(session, len),
-            Notice::Disconnected(session) => HttpsEvent::Disconnected(session),
-            Notice::Stop => HttpsEvent::Stop,
-            _ => return,
-        };
-        // A full queue drops the event; the loop counts it.
-        let _ = self.event_loop.post(event);
+        self.https.post(|| HttpsEvent::of(&notice));
     }
 }

@@ -12,7 +12,7 @@ use super::{Clock, EpollNet, Listener, StackPool, listen};
 use crate::error::{Error, Result};
 use crate::net::Net;
 use crate::server::{
-    HttpConfig, ListenAddr, Notice, Server, ServerBuilder, ServerHandle, Shared, Transport,
+    HttpConfig, Lifetime, ListenAddr, Server, ServerBuilder, ServerHandle, Shared, Transport,
 };
 
 /// A running HTTP server; made by [`HttpServer::builder`].
@@ -117,6 +117,7 @@ impl<T: Transport> ServerBuilder<T> {
     /// with the handlers or the configuration.
     pub fn start(self) -> Result<HttpServer> {
         let workers = worker_count(self.transport().http());
+        let events = self.events.clone();
         let (transport, shared) = self.wall_clock_or(wall_time).share(workers)?;
         let listeners = listen_everywhere(&transport, workers)?;
         let addrs = listeners[0].iter().map(Listener::local_addr).collect();
@@ -124,24 +125,22 @@ impl<T: Transport> ServerBuilder<T> {
         let clock = Clock::start();
         let handle = ServerHandle::new(shared.clone());
         let mut server = HttpServer { handle, addrs, workers: Mutex::new(Vec::new()) };
-        transport.observer().notice(Notice::Start);
+        let lifetime = Lifetime::begin(transport.observer(events.clone()));
 
-        let last_out = Arc::new(LastOut(transport.clone()));
         for (number, listeners) in listeners.into_iter().enumerate() {
             let net = epoll_net(listeners, clock)?;
             let waker = net.waker();
-            let (shared, transport, last_out) =
-                (shared.clone(), transport.clone(), last_out.clone());
+            let (shared, transport) = (shared.clone(), transport.clone());
+            let (events, lifetime) = (events.clone(), lifetime.clone());
             let worker = thread::Builder::new()
                 .name(format!("httpd-{number}"))
                 .spawn(move || {
                     let _guard = PanicGuard { shared: shared.clone(), number };
                     let stacks = StackPool::new(shared.config.stack_size, STACKS_KEPT);
-                    let observer = transport.observer();
-                    let server = Server::new(shared, number as u16, stacks, observer);
+                    let observer = transport.observer(events);
+                    let server = Server::new(shared, number as u16, stacks, observer, lifetime);
                     server.set_waker(move || waker.wake());
                     run(server, transport.layer(net), clock);
-                    drop(last_out);
                 })
                 .map_err(|error| Error::Io("can't start a worker thread".into(), error))?;
             let workers = server.workers.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -178,15 +177,6 @@ impl Drop for PanicGuard {
     }
 }
 
-/// Dropped by the last worker that ends: then the server has stopped.
-struct LastOut<T: Transport>(Arc<T>);
-
-impl<T: Transport> Drop for LastOut<T> {
-    fn drop(&mut self) {
-        self.0.observer().notice(Notice::Stop);
-    }
-}
-
 /// Listens where the configuration says, or on all addresses: for each worker on all of them.
 fn listen_everywhere(transport: &impl Transport, workers: usize) -> Result<Vec<Vec<Listener>>> {
     let config = transport.http();
@@ -220,7 +210,7 @@ mod tests {
     use std::net::{Ipv4Addr, TcpStream};
 
     use super::*;
-    use crate::server::Observer;
+    use crate::server::{Events, Notice, Observer};
 
     #[test]
     fn a_small_server_has_one_worker() {
@@ -262,7 +252,7 @@ mod tests {
             inner
         }
 
-        fn observer(&self) -> Box<dyn Observer + Send> {
+        fn observer(&self, _: Events) -> Box<dyn Observer + Send> {
             Box::new(Bug)
         }
     }

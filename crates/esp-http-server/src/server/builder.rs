@@ -7,11 +7,13 @@ use core::any::Any;
 use core::fmt;
 use core::time::Duration;
 
+use esp_event::EventLoop;
+
 use super::Server;
 use super::config::HttpConfig;
 use super::context::OpenSession;
 use super::err_handlers::{ErrHandlers, err_handler};
-use super::event::Observer;
+use super::event::{Events, Lifetime, Observer};
 use super::hooks::Hooks;
 use super::router::UriMatch;
 use super::routes::Routes;
@@ -41,8 +43,8 @@ pub trait Transport: Send + Sync + 'static {
     /// Puts the layer around a worker's network.
     fn layer<N: Net>(&self, inner: N) -> Self::Net<N>;
 
-    /// Who is told what happens in a worker.
-    fn observer(&self) -> Box<dyn Observer + Send>;
+    /// Who is told what happens in a worker, and posts its events to `events`.
+    fn observer(&self, events: Events) -> Box<dyn Observer + Send>;
 }
 
 impl Transport for HttpConfig {
@@ -60,8 +62,8 @@ impl Transport for HttpConfig {
         inner
     }
 
-    fn observer(&self) -> Box<dyn Observer + Send> {
-        Box::new(super::HttpEvents::new(esp_event::EventLoop::default_loop()))
+    fn observer(&self, events: Events) -> Box<dyn Observer + Send> {
+        Box::new(super::HttpEvents::new(events))
     }
 }
 
@@ -76,6 +78,7 @@ pub struct ServerBuilder<T> {
     uri_match: Option<Arc<UriMatch>>,
     err_handlers: ErrHandlers,
     hooks: Hooks,
+    pub(crate) events: Events,
 }
 
 macro_rules! methods {
@@ -100,6 +103,7 @@ impl<T: Transport> ServerBuilder<T> {
             uri_match: None,
             err_handlers: ErrHandlers::default(),
             hooks: Hooks::default(),
+            events: Events::default(),
         }
     }
 
@@ -275,8 +279,28 @@ impl<T: Transport> ServerBuilder<T> {
         self
     }
 
+    /// Posts the server's events to `event_loop` instead of the default loop.
+    ///
+    /// ```
+    /// # use esp_http_server::{EventLoop, HttpConfig, HttpEvent, ServerBuilder};
+    /// let event_loop = EventLoop::new(100); // run by hand, or `EventLoop::spawn` for a thread of its own
+    /// let _subscription = event_loop.on(|event: &HttpEvent| match event {
+    ///     HttpEvent::OnConnected(session) => println!("session {session} is up"),
+    ///     HttpEvent::Error(session, status) => println!("session {session}: {status}"),
+    ///     _ => {}
+    /// });
+    /// # let _ =
+    /// ServerBuilder::new(HttpConfig::default()).events(event_loop)
+    /// # ;
+    /// ```
+    pub fn events(mut self, event_loop: EventLoop) -> Self {
+        self.events = Events::to(event_loop);
+        self
+    }
+
     /// The engine alone, with one worker, and `net` with the transport's layer around it: for who
-    /// brings a [`Net`] and calls [`Server::poll`] himself, on bare metal or in a test.
+    /// brings a [`Net`] and calls [`Server::poll`] himself, on bare metal or in a test. It starts now,
+    /// and has stopped when the [`Server`] is dropped, as far as events tell.
     ///
     /// # Errors
     ///
@@ -287,9 +311,11 @@ impl<T: Transport> ServerBuilder<T> {
         S::Stack: 'static,
         N: Net,
     {
-        let observer = self.transport.observer();
+        let events = self.events.clone();
         let (transport, shared) = self.share(1)?;
-        Ok((Server::new(shared, 0, stacks, observer), transport.layer(net)))
+        let lifetime = Lifetime::begin(transport.observer(events.clone()));
+        let server = Server::new(shared, 0, stacks, transport.observer(events), lifetime);
+        Ok((server, transport.layer(net)))
     }
 
     /// The transport, and what `workers` workers will have in common.

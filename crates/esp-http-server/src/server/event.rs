@@ -1,12 +1,15 @@
 //! What happens in a server, told to whoever wants to know.
 
-use core::fmt;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use esp_event::{Event, EventBase, EventId, EventLoop};
 
 use super::session::SessionId;
+use crate::handler::contain;
 use crate::proto::status::Status;
+use crate::sync::Lock;
 
 /// Is told what happens in one worker, while it happens: it must be quick and must not block.
 ///
@@ -20,7 +23,7 @@ pub trait Observer {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Notice<'a> {
-    /// The server has started.
+    /// The server starts: it listens, and no session is open yet.
     Start,
     /// A session is open, its TLS handshake done.
     Connected(SessionId),
@@ -45,7 +48,7 @@ pub enum Notice<'a> {
     SentData(SessionId, usize),
     /// A session is closed.
     Disconnected(SessionId),
-    /// The server has stopped.
+    /// The server has stopped: its last session is closed, and its last worker gone.
     Stop,
 }
 
@@ -96,42 +99,123 @@ impl Event for HttpEvent {
     }
 }
 
-/// Posts [`HttpEvent`]s to an event loop; never blocks, and costs one atomic load while nobody
-/// listens.
-#[derive(Clone)]
-pub struct HttpEvents(EventLoop);
+impl HttpEvent {
+    fn of(notice: &Notice<'_>) -> Option<Self> {
+        Some(match *notice {
+            Notice::Start => Self::Start,
+            Notice::Connected(session) => Self::OnConnected(session),
+            Notice::OpenFailed { .. } => return None,
+            Notice::Error(session, status) => Self::Error(session, status),
+            Notice::OnHeader(session) => Self::OnHeader(session),
+            Notice::HeadersSent(session) => Self::HeadersSent(session),
+            Notice::OnData(session, len) => Self::OnData(session, len),
+            Notice::SentData(session, len) => Self::SentData(session, len),
+            Notice::Disconnected(session) => Self::Disconnected(session),
+            Notice::Stop => Self::Stop,
+        })
+    }
+}
+
+/// Where a server's events go: to the default event loop, or to another one that
+/// [`ServerBuilder::events`](super::ServerBuilder::events) has named.
+#[derive(Clone, Debug, Default)]
+pub struct Events {
+    /// The default loop stands here only once there was something to post: it is a thread.
+    event_loop: Option<EventLoop>,
+}
+
+impl Events {
+    /// To that loop.
+    pub fn to(event_loop: EventLoop) -> Self {
+        Self { event_loop: Some(event_loop) }
+    }
+
+    /// Posts what `make` makes. It is not even asked while nobody listens to such events: that costs
+    /// one atomic load. Never blocks: a loop whose queue is full drops the event and counts it.
+    pub fn post<E: Event>(&mut self, make: impl FnOnce() -> Option<E>) {
+        if !E::BASE.has_subscribers() {
+            return;
+        }
+        if let Some(event) = make() {
+            let event_loop = self.event_loop.get_or_insert_with(EventLoop::default_loop);
+            let _ = event_loop.post(event);
+        }
+    }
+}
+
+/// Posts [`HttpEvent`]s.
+#[derive(Clone, Debug)]
+pub struct HttpEvents(Events);
 
 impl HttpEvents {
-    /// Posts to `event_loop`.
-    pub fn new(event_loop: EventLoop) -> Self {
-        Self(event_loop)
+    /// Posts them there.
+    pub fn new(events: Events) -> Self {
+        Self(events)
     }
 }
 
 impl Observer for HttpEvents {
     fn notice(&mut self, notice: Notice<'_>) {
-        if !HTTP_SERVER_EVENT.has_subscribers() {
-            return;
-        }
-        let event = match notice {
-            Notice::Start => HttpEvent::Start,
-            Notice::Connected(session) => HttpEvent::OnConnected(session),
-            Notice::OpenFailed { .. } => return,
-            Notice::Error(session, status) => HttpEvent::Error(session, status),
-            Notice::OnHeader(session) => HttpEvent::OnHeader(session),
-            Notice::HeadersSent(session) => HttpEvent::HeadersSent(session),
-            Notice::OnData(session, len) => HttpEvent::OnData(session, len),
-            Notice::SentData(session, len) => HttpEvent::SentData(session, len),
-            Notice::Disconnected(session) => HttpEvent::Disconnected(session),
-            Notice::Stop => HttpEvent::Stop,
-        };
-        // A full queue drops the event; the loop counts it.
-        let _ = self.0.post(event);
+        self.0.post(|| HttpEvent::of(&notice));
     }
 }
 
-impl fmt::Debug for HttpEvents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HttpEvents")
+/// From the start of a server to its end, which is when the last of its workers drops this.
+pub(crate) struct Lifetime {
+    /// Taken when it ends. No two threads ever meet at the lock, but they could.
+    observer: Lock<Option<Box<dyn Observer + Send>>>,
+}
+
+impl Lifetime {
+    pub(crate) fn begin(mut observer: Box<dyn Observer + Send>) -> Arc<Self> {
+        observer.notice(Notice::Start);
+        Arc::new(Self { observer: Lock::new(Some(observer)) })
+    }
+}
+
+impl Drop for Lifetime {
+    fn drop(&mut self) {
+        let observer = self.observer.with(Option::take);
+        // It may be a panic that has brought us here, and another one must not come of it.
+        contain(|| observer.map(|mut observer| observer.notice(Notice::Stop)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static DOORS: EventBase = EventBase::new("DOORS");
+
+    struct Opened;
+
+    impl Event for Opened {
+        const BASE: &'static EventBase = &DOORS;
+
+        fn id(&self) -> EventId {
+            EventId(0)
+        }
+    }
+
+    #[test]
+    fn an_event_is_made_only_if_somebody_listens() {
+        let event_loop = EventLoop::new(4);
+        let mut events = Events::to(event_loop.clone());
+        events.post::<Opened>(|| panic!("nobody asked"));
+        let subscription = event_loop.on(|_: &Opened| {});
+        events.post(|| Some(Opened));
+        events.post::<Opened>(|| None);
+        assert_eq!(event_loop.run_pending().unwrap(), 1);
+        drop(subscription);
+        events.post::<Opened>(|| panic!("nobody asks any more"));
+    }
+
+    #[test]
+    fn a_full_loop_drops_events_and_holds_up_nobody() {
+        let event_loop = EventLoop::new(1);
+        let _subscription = event_loop.on(|_: &Opened| {});
+        let mut events = Events::to(event_loop.clone());
+        (0..3).for_each(|_| events.post(|| Some(Opened)));
+        assert_eq!(event_loop.statistics().dropped, 2);
     }
 }

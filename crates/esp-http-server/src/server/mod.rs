@@ -58,7 +58,8 @@ pub use context::{OpenSession, ServerContext};
 use date::DateCache;
 use deadlines::Deadlines;
 pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
-pub use event::{HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer};
+pub(crate) use event::Lifetime;
+pub use event::{Events, HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer};
 use lru::LruList;
 use published::{Kept, Snapshot};
 use router::Routed;
@@ -87,6 +88,8 @@ pub struct Server<S: Stacks> {
     worker: Worker<S>,
     /// Queued work that is being done; kept for its memory.
     batch: VecDeque<Work>,
+    /// Dropped last, when no session is left.
+    _lifetime: Arc<Lifetime>,
 }
 
 struct Slot<S: Stacks> {
@@ -136,6 +139,7 @@ where
         number: u16,
         stacks: S,
         observer: Box<dyn Observer + Send>,
+        lifetime: Arc<Lifetime>,
     ) -> Self {
         let limit = shared.config.sockets_of(number.into(), shared.mailboxes.len());
         let worker = Worker {
@@ -157,7 +161,7 @@ where
             lru: [LruList::new(), LruList::new(), LruList::new()],
             stop_at: None,
         };
-        Self { slots: Vec::new(), worker, batch: VecDeque::new() }
+        Self { slots: Vec::new(), worker, batch: VecDeque::new(), _lifetime: lifetime }
     }
 
     /// One turn: due timers, ready sessions, queued work, sessions that had more to do, handlers

@@ -10,7 +10,7 @@ use corosensei::stack::DefaultStack;
 
 use crate::net::{Net, NetId};
 use crate::server::{
-    HttpConfig, Notice, Observer, Server, ServerBuilder, ServerHandle, SessionId, Transport,
+    Events, HttpConfig, Notice, Observer, Server, ServerBuilder, ServerHandle, SessionId, Transport,
 };
 use crate::time::Instant;
 use crate::{Request, Result, Stacks};
@@ -105,6 +105,7 @@ impl Engine {
         routes: impl FnOnce(Builder) -> Builder,
     ) -> (Self, Log) {
         let (engine, _, notices) = Self::build(config, usize::MAX, routes);
+        assert_eq!(notices.take(), ["Start"]);
         (engine, notices)
     }
 
@@ -429,7 +430,7 @@ impl Transport for Recorded {
         inner
     }
 
-    fn observer(&self) -> Box<dyn Observer + Send> {
+    fn observer(&self, _: Events) -> Box<dyn Observer + Send> {
         Box::new(Recorder(self.notices.clone()))
     }
 }
