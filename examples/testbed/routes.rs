@@ -18,6 +18,10 @@ pub(crate) fn add<T: Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
         .get("/64k", |req| send_bytes(req, 64 << 10))
         .get("/1m", |req| send_bytes(req, 1 << 20))
         .post("/echo", echo)
+        .post("/collect", |req| {
+            let body = req.recv_all(1 << 20)?;
+            req.respond().content_type("text/plain").send(format!("{} bytes\n", body.len()))
+        })
         .get("/stream", stream)
         .get("/headers", headers)
         .get("/sleep", |req| {
@@ -30,6 +34,7 @@ pub(crate) fn add<T: Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
             let message = ws.message(16 << 20)?;
             ws.send(message)
         })
+        .post("/broadcast", broadcast)
 }
 
 /// Bytes that differ from their neighbours and from themselves 251 later, so that a test sees when
@@ -99,18 +104,27 @@ fn echo(req: &mut Request) -> Result {
 /// `?chunks=N&size=B`: so many chunks of so many bytes.
 fn stream(req: &mut Request) -> Result {
     let chunks = number(req, "chunks")?;
-    let size = usize::try_from(number(req, "size")?).unwrap_or(usize::MAX);
-    let Some(chunk) = BYTES.get(..size) else {
-        return Err(Error::Refused(
-            Status::BAD_REQUEST,
-            format!("size is {} at most", BYTES.len()),
-        ));
-    };
+    let chunk = bytes(req)?;
     let mut body = req.respond().content_type("application/octet-stream").chunked()?;
     for _ in 0..chunks {
         body.send(chunk)?;
     }
     body.finish()
+}
+
+/// `?size=B`: sends a message of so many bytes to all WebSocket clients of the server.
+fn broadcast(req: &mut Request) -> Result {
+    let message = bytes(req)?;
+    req.server().ws_broadcast(message.to_vec())?;
+    req.respond().content_type("text/plain").send("")
+}
+
+/// As many bytes as `?size=B` says.
+fn bytes(req: &Request) -> Result<&'static [u8]> {
+    let size = usize::try_from(number(req, "size")?).unwrap_or(usize::MAX);
+    BYTES.get(..size).ok_or_else(|| {
+        Error::Refused(Status::BAD_REQUEST, format!("size is {} at most", BYTES.len()))
+    })
 }
 
 /// Lists the header fields of the request, one a line.

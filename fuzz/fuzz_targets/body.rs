@@ -1,0 +1,70 @@
+//! Any bytes as a body: the same data and the same end however they are cut, and no progress without
+//! bytes.
+#![no_main]
+
+use esp_http_server::proto::body::{BodyDecoder, BodyError, TRAILER_COUNT, TRAILERS_LEN};
+use esp_http_server::proto::head::BodyLen;
+use fuzz::Cuts;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let [cuts, framing, input @ ..] = data else { return };
+    let framing = match framing {
+        0..16 => BodyLen::Length(u64::from(*framing)),
+        16 => BodyLen::Length(u64::MAX),
+        17 => BodyLen::None,
+        _ => BodyLen::Chunked,
+    };
+    let whole = decode(framing, input, |left| left);
+    let mut cuts = Cuts::new(*cuts);
+    let cut = decode(framing, input, |left| cuts.next_len(left));
+    assert_eq!(whole.end, cut.end);
+    // Behind a fault in the same input data is not delivered, so the whole may have less of it.
+    match whole.end {
+        Err(_) => assert!(cut.data.starts_with(&whole.data)),
+        Ok(_) => assert_eq!(cut.data, whole.data),
+    }
+    assert_eq!(cut.trailers, whole.trailers);
+});
+
+#[derive(Debug)]
+struct Body {
+    data: Vec<u8>,
+    trailers: Vec<(String, Vec<u8>)>,
+    /// How many bytes of the input belong to the body, and whether it is done.
+    end: Result<(usize, bool), BodyError>,
+}
+
+fn decode(framing: BodyLen, input: &[u8], mut next_len: impl FnMut(usize) -> usize) -> Body {
+    let mut decoder = BodyDecoder::new(framing);
+    let mut data = Vec::new();
+    let mut at = 0;
+    let mut received = 0;
+    let end = loop {
+        if at == received && received < input.len() {
+            received += next_len(input.len() - received);
+        }
+        let piece = &input[at..received];
+        match decoder.decode(piece) {
+            Err(error) => {
+                assert_eq!(decoder.decode(piece), Err(error), "an error is final");
+                break Err(error);
+            }
+            Ok(decoded) => {
+                assert!(decoded.data.end <= decoded.consumed && decoded.consumed <= piece.len());
+                data.extend_from_slice(&piece[decoded.data]);
+                at += decoded.consumed;
+                if decoder.is_done() || (decoded.consumed == 0 && piece.is_empty()) {
+                    break Ok((at, decoder.is_done()));
+                }
+                assert!(decoded.consumed > 0, "stuck");
+            }
+        }
+    };
+    let trailers: Vec<_> =
+        decoder.trailers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+    assert!(trailers.len() <= TRAILER_COUNT);
+    let trailers_len: usize = trailers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    assert!(trailers_len <= TRAILERS_LEN);
+    Body { data, trailers, end }
+}

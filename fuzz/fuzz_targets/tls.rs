@@ -1,0 +1,147 @@
+//! Any bytes to a TLS session, before its handshake and after it: nothing that was not encrypted by
+//! the client is ever given to the application, and what was is given once and in order.
+#![no_main]
+
+use std::io::{Read, Write};
+use std::sync::{Arc, LazyLock};
+
+use esp_tls::{TlsConfig, TlsErrorKind, TlsSession};
+use fuzz::Cuts;
+use libfuzzer_sys::fuzz_target;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+fuzz_target!(|data: &[u8]| {
+    let [choice, cuts, at, input @ ..] = data else { return };
+    let mut cuts = Cuts::new(*cuts);
+    match choice % 4 {
+        0 => handshake(input, &mut cuts),
+        1 => garbage(input, &mut cuts),
+        2 => data_comes(input, &mut cuts),
+        _ => data_is_tampered_with(input, *at, &mut cuts),
+    }
+});
+
+static SERVER: LazyLock<TlsConfig> = LazyLock::new(|| {
+    TlsConfig::new(
+        include_bytes!("../../examples/certs/server.pem"),
+        include_bytes!("../../examples/certs/server.key"),
+    )
+    .expect("a good certificate and its key")
+});
+
+static CLIENT: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
+    let ca = CertificateDer::from_pem_slice(include_bytes!("../../examples/certs/ca.pem"));
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.expect("a certificate")).expect("an authority");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions that the provider has")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+});
+
+/// The first bytes of a connection: the session is in the same state however they are cut.
+fn handshake(input: &[u8], cuts: &mut Cuts) {
+    let whole = feed(&mut session(), input, |left| left);
+    let cut = feed(&mut session(), input, |left| cuts.next_len(left));
+    assert_eq!(whole.0, cut.0);
+    assert_eq!((whole.1, cut.1), (vec![], vec![]), "nobody has encrypted anything");
+}
+
+/// Bytes behind the handshake that the client has not encrypted.
+fn garbage(input: &[u8], cuts: &mut Cuts) {
+    let (_, mut session) = connected();
+    let (_, plain) = feed(&mut session, input, |left| cuts.next_len(left));
+    assert_eq!(plain, []);
+}
+
+/// What the client says, and what it is told.
+fn data_comes(input: &[u8], cuts: &mut Cuts) {
+    let (mut client, mut session) = connected();
+    client.writer().write_all(input).expect("a client has room");
+    let wire = take(&mut client);
+    let (error, plain) = feed(&mut session, &wire, |left| cuts.next_len(left));
+    assert_eq!((error, plain.as_slice()), (None, input));
+
+    let mut wire = Vec::new();
+    session.send(input, &mut wire).expect("a session that is open sends");
+    session.close(&mut wire);
+    let mut received = Vec::new();
+    let mut wire = &wire[..];
+    while !wire.is_empty() {
+        client.read_tls(&mut wire).expect("a client that reads on");
+        client.process_new_packets().expect("good records");
+        let _ = client.reader().read_to_end(&mut received);
+    }
+    assert_eq!(received, input);
+}
+
+/// One wrong bit ends the session, and nothing wrong comes before.
+fn data_is_tampered_with(input: &[u8], at: u8, cuts: &mut Cuts) {
+    let (mut client, mut session) = connected();
+    client.writer().write_all(input).expect("a client has room");
+    let mut wire = take(&mut client);
+    let Some(place) = wire.len().checked_sub(1 + usize::from(at) % wire.len().max(1)) else {
+        return;
+    };
+    wire[place] ^= 1 << (at % 8);
+    let (_, plain) = feed(&mut session, &wire, |left| cuts.next_len(left));
+    assert!(input.starts_with(&plain) && (plain.len() < input.len() || input.is_empty()));
+}
+
+fn session() -> TlsSession {
+    TlsSession::new(&SERVER).expect("a session")
+}
+
+/// Both ends of a connection whose handshake is done.
+fn connected() -> (ClientConnection, TlsSession) {
+    let name = ServerName::try_from("localhost").expect("a host name");
+    let mut client = ClientConnection::new(CLIENT.clone(), name).expect("a client");
+    let mut session = session();
+    let (mut plain, mut out) = (Vec::new(), Vec::new());
+    while client.is_handshaking() || session.is_handshaking() {
+        session.recv(&mut take(&mut client), &mut plain, &mut out).expect("a good client");
+        let mut wire = &std::mem::take(&mut out)[..];
+        while !wire.is_empty() {
+            client.read_tls(&mut wire).expect("a client that reads on");
+            client.process_new_packets().expect("a good server");
+        }
+    }
+    (client, session)
+}
+
+/// What the client has to say.
+fn take(client: &mut ClientConnection) -> Vec<u8> {
+    let mut wire = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut wire).expect("a vector takes everything");
+    }
+    wire
+}
+
+/// How the session ended, if it did, and what it gave to the application.
+fn feed(
+    session: &mut TlsSession,
+    input: &[u8],
+    mut next_len: impl FnMut(usize) -> usize,
+) -> (Option<String>, Vec<u8>) {
+    let (mut plain, mut out) = (Vec::new(), Vec::new());
+    let mut rest = input;
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at(next_len(rest.len()));
+        rest = behind;
+        if let Err(error) = session.recv(&mut piece.to_vec(), &mut plain, &mut out) {
+            // It is over for good, and says so again.
+            let again = session.recv(&mut [22], &mut plain, &mut out).expect_err("it is over");
+            assert_eq!(again.kind.to_string(), error.kind.to_string());
+            assert!(!matches!(error.kind, TlsErrorKind::Handshaking | TlsErrorKind::Closed));
+            return (Some(error.kind.to_string()), plain);
+        }
+        assert!(!session.is_handshaking() || plain.is_empty());
+    }
+    (None, plain)
+}

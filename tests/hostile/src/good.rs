@@ -1,0 +1,252 @@
+//! Good clients: four of them, each of which wants the page every 50 ms and looks at the clock.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use crate::Problem;
+use crate::testbed::Ports;
+use crate::tls;
+
+/// How often each good client asks.
+const EVERY: Duration = Duration::from_millis(50);
+/// An answer that takes longer is none.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const PAGE: &[u8] = b"<h1>Hello Secure World!</h1>";
+
+/// The four ways to ask.
+pub(crate) const KINDS: [Kind; 4] = [
+    Kind { scheme: Scheme::Http, connection: Connection::Kept },
+    Kind { scheme: Scheme::Http, connection: Connection::New },
+    Kind { scheme: Scheme::Https, connection: Connection::Kept },
+    Kind { scheme: Scheme::Https, connection: Connection::New },
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    scheme: Scheme,
+    connection: Connection,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connection {
+    /// One for all requests.
+    Kept,
+    /// One per request; its time counts.
+    New,
+}
+
+impl Kind {
+    /// As the table says it.
+    pub(crate) fn name(self) -> &'static str {
+        match (self.scheme, self.connection) {
+            (Scheme::Http, Connection::Kept) => "http, kept",
+            (Scheme::Http, Connection::New) => "http, new",
+            (Scheme::Https, Connection::Kept) => "https, kept",
+            (Scheme::Https, Connection::New) => "https, new",
+        }
+    }
+}
+
+/// The good clients at work, until this is dropped.
+pub(crate) struct GoodClients {
+    records: Arc<[Mutex<Record>; 4]>,
+    leaving: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What one of them has seen.
+#[derive(Default)]
+struct Record {
+    /// When it asked, and how long it took.
+    answers: Vec<(Instant, Duration)>,
+    failures: Vec<(Instant, Problem)>,
+}
+
+impl GoodClients {
+    pub(crate) fn start(ports: Ports) -> GoodClients {
+        let records = Arc::new(
+            [const { Mutex::new(Record { answers: Vec::new(), failures: Vec::new() }) }; 4],
+        );
+        let leaving = Arc::new(AtomicBool::new(false));
+        let threads = KINDS
+            .into_iter()
+            .enumerate()
+            .map(|(number, kind)| {
+                let (records, leaving) = (records.clone(), leaving.clone());
+                thread::spawn(move || {
+                    Client::new(kind, ports).ask_on(&records[number], &leaving);
+                })
+            })
+            .collect();
+        GoodClients { records, leaving, threads }
+    }
+
+    /// How long the answers took that one kind asked for in that time.
+    pub(crate) fn answers(&self, kind: usize, when: &Range<Instant>) -> Vec<Duration> {
+        self.with(kind, |record| {
+            let asked_then = record.answers.iter().filter(|(at, _)| when.contains(at));
+            asked_then.map(|(_, took)| *took).collect()
+        })
+    }
+
+    /// What failed in that time, the first of each kind.
+    pub(crate) fn failures(&self, when: &Range<Instant>) -> Vec<Problem> {
+        let first = |kind: usize| {
+            self.with(kind, |record| {
+                let mut then = record.failures.iter().filter(|(at, _)| when.contains(at));
+                let (_, first) = then.next()?;
+                let count = 1 + then.count();
+                let name = KINDS[kind].name();
+                Some(format!("{count} requests of a good client ({name}) failed: {first}"))
+            })
+        };
+        (0..KINDS.len()).filter_map(first).collect()
+    }
+
+    fn with<R>(&self, kind: usize, look: impl FnOnce(&Record) -> R) -> R {
+        look(&self.records[kind].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for GoodClients {
+    fn drop(&mut self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
+        }
+    }
+}
+
+struct Client {
+    kind: Kind,
+    addr: SocketAddr,
+    tls: Arc<ClientConfig>,
+    kept: Option<Stream>,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Client {
+    fn new(kind: Kind, ports: Ports) -> Client {
+        let addr = match kind.scheme {
+            Scheme::Http => ports.http,
+            Scheme::Https => ports.https,
+        };
+        Client { kind, addr, tls: tls::config(tls::Versions::Any), kept: None }
+    }
+
+    fn ask_on(&mut self, record: &Mutex<Record>, leaving: &AtomicBool) {
+        let mut next = Instant::now();
+        while !leaving.load(Ordering::Relaxed) {
+            let asked = Instant::now();
+            let answer = self.ask();
+            let took = asked.elapsed();
+            {
+                let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+                match answer {
+                    Ok(()) => record.answers.push((asked, took)),
+                    Err(problem) => record.failures.push((asked, problem)),
+                }
+            }
+            // The next one on its beat, also after one that took longer.
+            next = (next + EVERY).max(Instant::now());
+            thread::sleep(next - Instant::now());
+        }
+    }
+
+    fn ask(&mut self) -> Result<(), Problem> {
+        let mut stream = match self.kept.take() {
+            Some(stream) => stream,
+            None => self.connect()?,
+        };
+        stream.request()?;
+        if self.kind.connection == Connection::Kept {
+            self.kept = Some(stream);
+        } else {
+            stream.leave();
+        }
+        Ok(())
+    }
+
+    fn connect(&self) -> Result<Stream, Problem> {
+        let failed = |error: std::io::Error| format!("connecting: {error}");
+        let socket = TcpStream::connect_timeout(&self.addr, TIMEOUT).map_err(failed)?;
+        socket.set_nodelay(true).map_err(failed)?;
+        socket.set_read_timeout(Some(TIMEOUT)).map_err(failed)?;
+        socket.set_write_timeout(Some(TIMEOUT)).map_err(failed)?;
+        if self.kind.scheme == Scheme::Http {
+            return Ok(Stream::Plain(socket));
+        }
+        let name = ServerName::try_from("localhost").expect("a host name");
+        let connection = ClientConnection::new(self.tls.clone(), name)
+            .map_err(|error| format!("connecting: {error}"))?;
+        Ok(Stream::Tls(Box::new(StreamOwned::new(connection, socket))))
+    }
+}
+
+impl Stream {
+    /// Asks for the page, and reads exactly that.
+    fn request(&mut self) -> Result<(), Problem> {
+        match self {
+            Stream::Plain(socket) => exchange(socket),
+            Stream::Tls(stream) => exchange(&mut **stream),
+        }
+    }
+
+    /// Says goodbye, as good clients do.
+    fn leave(self) {
+        if let Stream::Tls(mut stream) = self {
+            stream.conn.send_close_notify();
+            drop(stream.flush());
+        }
+    }
+}
+
+fn exchange(stream: &mut (impl Read + Write)) -> Result<(), Problem> {
+    let sent = stream.write_all(REQUEST).and_then(|()| stream.flush());
+    sent.map_err(|error| format!("sending: {error}"))?;
+    let mut response = Vec::new();
+    let mut piece = [0; 1024];
+    loop {
+        let len = stream.read(&mut piece).map_err(|error| format!("receiving: {error}"))?;
+        if len == 0 {
+            return Err(format!("closed after {} bytes of the response", response.len()));
+        }
+        response.extend_from_slice(&piece[..len]);
+        let head_len = response.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
+        let Some(head_len) = head_len.filter(|len| response.len() >= len + PAGE.len()) else {
+            continue;
+        };
+        if response.starts_with(b"HTTP/1.1 200 ") && &response[head_len..] == PAGE {
+            return Ok(());
+        }
+        let line = response.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        return Err(format!("the answer was {:?}", String::from_utf8_lossy(line)));
+    }
+}
+
+/// The time that 99 of 100 answers did not exceed; of fewer than a hundred, the longest.
+pub(crate) fn p99(answers: &[Duration]) -> Option<Duration> {
+    let mut sorted = answers.to_vec();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * 99).div_ceil(100);
+    sorted.get(rank.checked_sub(1)?).copied()
+}

@@ -1,0 +1,150 @@
+//! What bad clients do, and what a good server makes of it.
+
+use std::time::Duration;
+
+use crate::bytes;
+use crate::script::{Expect, Group, Script, Wire};
+
+mod bodies;
+mod garbage;
+mod heads;
+mod readers;
+mod stalls;
+mod tls;
+mod websockets;
+
+/// One kind of attack.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// What a good server does, behind "a good server".
+    pub(crate) good: &'static str,
+    pub(crate) groups: fn(&Limits) -> Vec<Group>,
+}
+
+/// All of them, in the order in which they run.
+pub(crate) fn all() -> Vec<Scenario> {
+    [
+        stalls::SCENARIOS,
+        tls::SCENARIOS,
+        heads::SCENARIOS,
+        bodies::SCENARIOS,
+        readers::SCENARIOS,
+        websockets::SCENARIOS,
+        garbage::SCENARIOS,
+    ]
+    .into_iter()
+    .flat_map(|scenarios| scenarios.iter())
+    .map(|&Scenario { name, good, groups }| Scenario { name, good, groups })
+    .collect()
+}
+
+/// A bit of everything that makes a server keep memory on purpose: a table for many sessions, buffers
+/// and stacks for as many handlers as it keeps any.
+pub(crate) fn warm_up() -> Vec<Group> {
+    let silent = [Wire::Plain, Wire::RawTls]
+        .map(|wire| Group::new("silent", 1100, wire, |_| Script::say("")));
+    let busy = HTTP.map(|wire| {
+        let script =
+            |_| Script::say(bytes::chunked("/collect")).then_repeat(bytes::many("1\r\nx\r\n"));
+        Group::new("busy", 100, wire, script)
+    });
+    silent.into_iter().chain(busy).collect()
+}
+
+/// HTTP, with and without TLS below it.
+const HTTP: [Wire; 2] = [Wire::Plain, Wire::Tls];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Short,
+    Long,
+}
+
+/// How long things take in this run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    form: Form,
+    /// The testbed's time limit for a handshake, a head, the next bytes of a body, the next bytes of a
+    /// response to be taken.
+    pub(crate) patience: Duration,
+    /// Its time limit for a session without a request.
+    pub(crate) idle: Duration,
+    /// How often a client that drips says a byte: more often than `patience` by far.
+    pub(crate) drip: Duration,
+    /// The least time that an attack takes.
+    pub(crate) attack: Duration,
+    /// The time before and after it.
+    pub(crate) quiet: Duration,
+}
+
+/// How much later than its time limit the testbed may act.
+const SLACK: Duration = Duration::from_secs(1);
+
+impl Limits {
+    pub(crate) fn new(form: Form) -> Limits {
+        let (short, long) = (Duration::from_millis, Duration::from_secs);
+        match form {
+            Form::Short => Limits {
+                form,
+                patience: short(1000),
+                idle: short(3000),
+                drip: short(200),
+                attack: short(1200),
+                quiet: short(300),
+            },
+            Form::Long => Limits {
+                form,
+                patience: long(5),
+                idle: long(10),
+                drip: long(1),
+                attack: long(20),
+                quiet: long(5),
+            },
+        }
+    }
+
+    /// How the testbed is told.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let millis = |time: Duration| time.as_millis().to_string();
+        [
+            ("--workers", "1".into()),
+            ("--max-open-sockets", "5000".into()),
+            ("--handshake-timeout-ms", millis(self.patience)),
+            ("--head-timeout-ms", millis(self.patience)),
+            ("--recv-wait-timeout-ms", millis(self.patience)),
+            ("--send-wait-timeout-ms", millis(self.patience)),
+            ("--idle-timeout-ms", millis(self.idle)),
+        ]
+        .into_iter()
+        .flat_map(|(option, value)| [option.to_owned(), value])
+        .collect()
+    }
+
+    /// By when a client must be cut that has so much time.
+    fn cut(&self, limit: Duration) -> Expect {
+        Expect::Cut(limit + SLACK)
+    }
+
+    /// By when a client must be cut that does a little now and then, for ever.
+    fn cut_for_rate(&self) -> Expect {
+        Expect::Cut(4 * self.patience)
+    }
+
+    /// How long an attack takes at most that should come to this.
+    pub(crate) fn longest(&self, expect: Expect) -> Duration {
+        match expect {
+            Expect::Anything => self.attack,
+            Expect::Cut(most) => most + SLACK,
+            Expect::CutUnseen(most) => most,
+            Expect::Status(_) | Expect::WsClose(_) => self.patience + 4 * SLACK,
+        }
+    }
+
+    /// A number of clients: fewer where the run is short.
+    fn count(&self, short: usize, long: usize) -> usize {
+        match self.form {
+            Form::Short => short,
+            Form::Long => long,
+        }
+    }
+}
