@@ -137,9 +137,9 @@ fn feed(
         if let Err(error) = session.recv(&mut piece.to_vec(), &mut plain, &mut out) {
             // It is over for good, and says so again.
             let again = session.recv(&mut [22], &mut plain, &mut out).expect_err("it is over");
-            assert_eq!(again.kind.to_string(), error.kind.to_string());
-            assert!(!matches!(error.kind, TlsErrorKind::Handshaking | TlsErrorKind::Closed));
-            return (Some(error.kind.to_string()), plain);
+            assert_eq!(again.kind().to_string(), error.kind().to_string());
+            assert!(!matches!(error.kind(), TlsErrorKind::Handshaking | TlsErrorKind::Closed));
+            return (Some(error.kind().to_string()), plain);
         }
         assert!(!session.is_handshaking() || plain.is_empty());
     }
