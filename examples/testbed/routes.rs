@@ -24,6 +24,12 @@ pub(crate) fn add<T: Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
         })
         .get("/stream", stream)
         .get("/headers", headers)
+        .get("/items/{item}/*", |req| {
+            let text = format!("item {}\n", req.param("item")?);
+            req.respond().content_type("text/plain; charset=utf-8").send(text)
+        })
+        .post("/routes/{name}", register)
+        .delete("/routes/{name}", unregister)
         .get("/sleep", |req| {
             let millis = number(req, "ms")?;
             req.sleep(Duration::from_millis(millis))?;
@@ -35,6 +41,27 @@ pub(crate) fn add<T: Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
             ws.send(message)
         })
         .post("/broadcast", broadcast)
+}
+
+/// Has `/{name}` answer with the body of this request from now on.
+fn register(req: &mut Request) -> Result {
+    let uri = format!("/{}", req.param_raw("name").unwrap_or_default());
+    let body = req.recv_all(1 << 10)?;
+    let answer = |req: &mut Request| -> Result {
+        let body = req.user_ctx::<Vec<u8>>().cloned().unwrap_or_default();
+        req.respond().content_type("text/plain").send(body)
+    };
+    req.server().register_uri_handler(UriHandler::new(Method::Get, &uri, answer).user_ctx(body))?;
+    req.respond().status(Status::CREATED).send("")
+}
+
+/// Has nothing answer for `/{name}` any more.
+fn unregister(req: &mut Request) -> Result {
+    let uri = format!("/{}", req.param_raw("name").unwrap_or_default());
+    match req.server().unregister_uri_handler(Method::Get, &uri) {
+        Err(Error::NoHandler { .. }) => req.respond().status(Status::NOT_FOUND).send(""),
+        result => result.and_then(|()| req.respond().status(Status::NO_CONTENT).send("")),
+    }
 }
 
 /// Bytes that differ from their neighbours and from themselves 251 later, so that a test sees when

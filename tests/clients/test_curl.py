@@ -146,6 +146,39 @@ class Upload(TestbedCase):
         self.assertRegex(transfer.heads[0][0], r"^HTTP/1\.1 100 ")
 
 
+class Routes(TestbedCase):
+    def test_have_parameters_which_are_decoded(self):
+        for path, item in [("/items/7/", "7"), ("/items/gr%C3%BCn%2Fblau/a/b?c", "grün/blau")]:
+            with self.subTest(path):
+                [transfer] = curl([self.server.url(path)])
+                self.assertEqual(transfer.body.decode(), f"item {item}\n")
+        statuses = [curl([self.server.url(path)])[0].status for path in ["/items/7", "/items//a"]]
+        self.assertEqual(statuses, [404, 404])
+
+    def test_say_what_they_can_be_asked_for(self):
+        [transfer] = curl(["--request", "OPTIONS", self.server.url("/echo")])
+        self.assertEqual(transfer.status, 204)
+        self.assertEqual(transfer.field("Allow"), "POST, OPTIONS")
+        [transfer] = curl(["--request", "OPTIONS", "--request-target", "*", self.server.url()])
+        self.assertEqual(transfer.status, 204)
+        self.assertIn("DELETE", re.split(r",\s*", transfer.field("Allow")))
+
+    def test_come_and_go_while_the_server_runs(self):
+        page, routes = self.server.url("/new"), self.server.url("/routes/new")
+        for text in ["first", "second"]:
+            transfers = curl(
+                [page],
+                ["--data", text, routes],
+                [page],
+                ["--request", "DELETE", routes],
+                ["--request", "DELETE", routes],
+                [page],
+            )
+            statuses = [transfer.status for transfer in transfers]
+            self.assertEqual(statuses, [404, 201, 200, 204, 404, 404])
+            self.assertEqual(transfers[2].body.decode(), text)
+
+
 class Refusal(TestbedCase):
     args = ("--max-req-hdr-len", "1024", "--max-uri-len", "256")
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::support::*;
 use super::ws::{TEXT, UPGRADE, frame};
 use crate::server::{HandlerMode, HttpConfig};
-use crate::{ErrorCode, KeepAlive, Message, Request, Result, WsRequest};
+use crate::{ErrorCode, KeepAlive, Message, Request, Result, UriHandler, WsRequest};
 
 /// Numbers that look random and are the same every time (xorshift64).
 struct Dice(u64);
@@ -140,7 +140,7 @@ fn connect(engine: &Engine, dice: &mut Dice) -> Client {
 
 fn act(engine: &Engine, clients: &mut Vec<Client>, dice: &mut Dice) {
     let number = dice.below(clients.len().max(1));
-    let what = dice.below(20);
+    let what = dice.below(21);
     let Some(client) = clients.get(number).filter(|_| what > 1) else {
         return clients.push(connect(engine, dice));
     };
@@ -162,9 +162,20 @@ fn act(engine: &Engine, clients: &mut Vec<Client>, dice: &mut Dice) {
             }
         }
         18 => engine.report_everything(),
+        19 => change_routes(engine, dice),
         _ => drop(clients.swap_remove(number)),
     }
     engine.run();
+}
+
+/// Registers or removes what may be under way. Whichever of the two can't be done is refused.
+fn change_routes(engine: &Engine, dice: &mut Dice) {
+    let (uri, handle) = (dice.one_of(&["/ws", "/sleep", "/many", "/{x}"]), engine.handle());
+    let _ = match (dice.below(2), uri) {
+        (0, _) => handle.unregister_uri(uri),
+        (_, "/ws") => handle.register_uri_handler(UriHandler::ws(uri, ws_echo)),
+        _ => handle.register_uri_handler(UriHandler::any(uri, sleep).user_ctx(vec![0; 100])),
+    };
 }
 
 #[test]
