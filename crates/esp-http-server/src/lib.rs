@@ -88,7 +88,8 @@
 //! }
 //! ```
 //!
-//! If other threads or interrupts queue work, [`Server::set_waker`] tells how to end that wait. Without
+//! [`ServerBuilder::wall_clock`] tells the engine the time of day, for the `Date` of responses. If other
+//! threads or interrupts queue work, [`Server::set_waker`] tells how to end that wait. Without
 //! `std` a panic can't be contained: the program's panic handler has the last word. The events go to
 //! the default event loop of `esp-event`, or to [another one](ServerBuilder::events); either has to be
 //! run by hand.

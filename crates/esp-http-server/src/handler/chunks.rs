@@ -12,7 +12,7 @@ use crate::server::Reply;
 /// Without [`finish`](Self::finish) the response is incomplete: the client sees that by the
 /// connection's end.
 ///
-/// On `std` it is a [`Write`](std::io::Write). Each piece is a chunk of its own, so what comes in crumbs,
+/// On `std` it is a `std::io::Write`. Each piece is a chunk of its own, so what comes in crumbs,
 /// as from `write!`, is better collected:
 ///
 /// ```

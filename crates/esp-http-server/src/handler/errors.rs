@@ -146,6 +146,8 @@ impl Request<'_> {
     /// that is registered for `code`, or as the server does without one, with `text` as its body or
     /// else the code's default text. An error handler that fails has the server answer, too.
     ///
+    /// [`Response::send_err`](crate::Response::send_err) sends an error without asking the error handler.
+    ///
     /// Inside an error handler it is the server that answers, so that handlers of errors can't go
     /// round in circles: `req.handle_err(code, None)` there says what the server would have said.
     ///

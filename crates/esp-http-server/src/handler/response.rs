@@ -278,7 +278,6 @@ impl<'r, 't> Response<'r, 't> {
             out.extend_from_slice(&io.fields[io.server_fields_len..]);
             encode::end_of_head(out);
         }
-        io.fields.truncate(io.server_fields_len);
         if is_wanted { link.wait(Wait::Flushed) } else { Ok(()) }
     }
 

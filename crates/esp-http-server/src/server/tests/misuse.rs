@@ -315,6 +315,8 @@ fn a_status_that_is_none_is_refused() {
         "200OK",
         " 200 OK",
         "+20 OK",
+        "+200 OK",
+        "0200 OK",
         "-20 OK",
         "0x2 OK",
         "099 Low",
