@@ -97,8 +97,9 @@ pub trait Net {
     /// (upstream's `httpd_sess_set_transport_ctx`): over TLS, what was negotiated and who the peer is.
     ///
     /// The engine asks once, after [`open`](Self::open) has answered `Ok`, and keeps the answer as
-    /// long as the session.
-    fn transport_ctx(&self, _id: NetId) -> Option<Arc<dyn Any + Send + Sync>> {
+    /// long as the session. A layer that gives the same `Arc` to all sessions of which it says the
+    /// same saves memory in each.
+    fn transport_ctx(&mut self, _id: NetId) -> Option<Arc<dyn Any + Send + Sync>> {
         None
     }
 

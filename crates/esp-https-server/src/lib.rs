@@ -26,6 +26,7 @@
 //! |---|---|
 //! | configuration, and where TLS is put under the HTTP server | `config.rs` |
 //! | events | `event.rs` |
+//! | what a handler can know of the TLS session below | `tls_info.rs` |
 //! | when ciphertext moves and who holds it | `tls_net.rs` |
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -35,6 +36,7 @@ extern crate alloc;
 
 mod config;
 mod event;
+mod tls_info;
 mod tls_net;
 
 pub use config::{HttpsConfig, TransportMode};
@@ -43,12 +45,16 @@ pub use esp_event::{EventLoop, Subscription};
 pub use esp_http_server::HttpServer;
 pub use esp_http_server::{
     BodyLen, Chunks, CloseCode, Error, ErrorCode, EventStream, Form, HandlerError, HandlerMode,
-    HttpConfig, HttpEvent, KeepAlive, ListenAddr, Message, Method, RawResponse, Request, Response,
-    Result, ServerBuilder, ServerContext, ServerHandle, SessionId, SessionKind, Status,
-    StreamEvent, Transport, UriHandler, Version, WsClient, WsRequest,
+    HttpConfig, HttpEvent, KeepAlive, ListenAddr, Message, Method, OpenSession, RawResponse,
+    Request, Response, Result, ServerBuilder, ServerContext, ServerHandle, SessionId, SessionKind,
+    Status, StreamEvent, Transport, UriHandler, Version, WsClient, WsRequest,
 };
-pub use esp_tls::{ClientAuth, ConfigError, SessionTickets, TlsConfig, TlsError, TlsVersions};
+pub use esp_tls::{
+    CipherSuite, ClientAuth, ConfigError, SessionTickets, TlsConfig, TlsError, TlsVersion,
+    TlsVersions,
+};
 pub use event::{Cause, HTTPS_SERVER_EVENT, HttpsEvent, LastError};
+pub use tls_info::{TlsInfo, TlsRequest};
 pub use tls_net::{HandshakeError, TlsNet};
 
 /// The way to an HTTPS server (upstream's `httpd_ssl_start`).

@@ -15,7 +15,9 @@
 //!   through before it sleeps.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::fmt;
 use core::net::SocketAddr;
 
@@ -23,6 +25,7 @@ use esp_http_server::{Instant, Net, NetError, NetId, RxBuf, TxBuf};
 use esp_tls::{TlsConfig, TlsSession};
 
 use self::session::{Progress, Session, Stage};
+use crate::tls_info::TlsInfos;
 
 #[cfg(test)]
 mod peer;
@@ -74,6 +77,7 @@ pub struct TlsNet<N> {
     /// By [`NetId::index`]; empty before a connection's first byte.
     sessions: Vec<Option<Box<Session>>>,
     scratch: Scratch,
+    infos: TlsInfos,
     /// Connections to look at before the next sleep. One whose session does not ask for it any
     /// more is skipped, so an entry never has to be searched for.
     revisit: Vec<NetId>,
@@ -91,7 +95,14 @@ impl<N: Net> TlsNet<N> {
     }
 
     fn new(inner: N, config: Option<TlsConfig>) -> Self {
-        Self { inner, config, sessions: Vec::new(), scratch: Scratch::new(), revisit: Vec::new() }
+        Self {
+            inner,
+            config,
+            sessions: Vec::new(),
+            scratch: Scratch::new(),
+            infos: TlsInfos::default(),
+            revisit: Vec::new(),
+        }
     }
 
     /// The TLS session of a connection: what was negotiated and who the peer is.
@@ -286,6 +297,15 @@ impl<N: Net> Net for TlsNet<N> {
 
     fn local_addr(&self, id: NetId) -> Option<SocketAddr> {
         self.inner.local_addr(id)
+    }
+
+    /// A [`TlsInfo`](crate::TlsInfo), which sessions share that have agreed on the same.
+    fn transport_ctx(&mut self, id: NetId) -> Option<Arc<dyn Any + Send + Sync>> {
+        if self.config.is_none() {
+            return self.inner.transport_ctx(id);
+        }
+        let session = established(&mut self.sessions, id).ok()?;
+        Some(self.infos.share(&session.tls)?)
     }
 
     fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<NetId>) {

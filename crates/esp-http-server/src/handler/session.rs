@@ -14,7 +14,7 @@ macro_rules! session_methods {
         impl $holder<'_> {
             /// The address the client connected to, if the network tells it.
             pub fn local_addr(&self) -> Option<SocketAddr> {
-                self.link.conn().local_addr.as_deref().copied()
+                self.link.conn().local_addr()
             }
 
             /// The session's context, if it has one of type `T` (upstream's `httpd_sess_get_ctx`).

@@ -8,6 +8,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use super::date::Date;
+use super::entrance::Entrance;
 use super::session::SessionId;
 use super::shared::Shared;
 use super::transport::SessionTransport;
@@ -22,14 +23,14 @@ use crate::proto::status::Status;
 pub(crate) struct Conn {
     pub(crate) id: SessionId,
     pub(crate) peer_addr: Option<SocketAddr>,
-    /// One for all sessions of the worker that have the same, usually all.
-    pub(crate) local_addr: Option<Arc<SocketAddr>>,
+    /// Present once the session is open.
+    entrance: Option<Arc<Entrance>>,
     pub(crate) shared: Arc<Shared>,
     /// Present while bytes are in flight; an idle session has given it back to its worker's pool.
     pub(crate) exchange: Option<Box<Exchange>>,
     /// Present once the session has become a WebSocket.
     pub(crate) ws: Option<Box<WsState>>,
-    /// Present once the application or the transport layer has given the session something.
+    /// Present once the application has given the session something.
     attached: Option<Box<Attached>>,
     pub(crate) peer: Peer,
     /// Whether the session stays open after this response.
@@ -37,11 +38,10 @@ pub(crate) struct Conn {
     closing: bool,
 }
 
-/// What a session keeps for others. Dropping any of it may run the application's code.
+/// What a session keeps for the application. Dropping any of it may run the application's code.
 #[derive(Default)]
 struct Attached {
     ctx: Option<Box<dyn Any + Send>>,
-    transport_ctx: Option<Arc<dyn Any + Send + Sync>>,
     transport: Option<Box<dyn SessionTransport>>,
 }
 
@@ -108,7 +108,7 @@ impl Conn {
         Self {
             id,
             peer_addr,
-            local_addr: None,
+            entrance: None,
             shared,
             exchange: None,
             ws: None,
@@ -151,11 +151,16 @@ impl Conn {
     }
 
     pub(crate) fn transport_ctx<T: Any>(&self) -> Option<&T> {
-        self.attached.as_ref()?.transport_ctx.as_ref()?.downcast_ref()
+        self.entrance.as_ref()?.transport_ctx.as_ref()?.downcast_ref()
     }
 
-    pub(super) fn set_transport_ctx(&mut self, ctx: Arc<dyn Any + Send + Sync>) {
-        self.attached().transport_ctx = Some(ctx);
+    /// The address the client connected to.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.entrance.as_ref()?.local_addr
+    }
+
+    pub(super) fn set_entrance(&mut self, entrance: Arc<Entrance>) {
+        self.entrance = Some(entrance);
     }
 
     pub(crate) fn set_transport(&mut self, transport: Box<dyn SessionTransport>) {
@@ -173,12 +178,13 @@ impl Conn {
 
     /// Drops what was given to the session; the session has ended.
     pub(super) fn drop_attached(&mut self) {
-        let Some(attached) = self.attached.take() else { return };
-        let Attached { ctx, transport_ctx, transport } = *attached;
+        let (attached, entrance) = (self.attached.take(), self.entrance.take());
+        let Attached { ctx, transport } = attached.map(|attached| *attached).unwrap_or_default();
         let id = self.id;
-        // One by one: each may panic.
+        // One by one: each may panic, the entrance if its transport context was a layer's of the
+        // application's.
         for dropped in
-            [contain(|| drop(ctx)), contain(|| drop(transport)), contain(|| drop(transport_ctx))]
+            [contain(|| drop(ctx)), contain(|| drop(transport)), contain(|| drop(entrance))]
         {
             if dropped.is_none() {
                 log::error!("session {id}: what it was given panicked when it was dropped");

@@ -173,7 +173,7 @@ impl OpenSession<'_> {
 
     /// The address the client connected to, if the network tells it.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.conn.local_addr.as_deref().copied()
+        self.conn.local_addr()
     }
 
     /// The server.

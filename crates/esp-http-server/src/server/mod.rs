@@ -5,7 +5,7 @@
 //! | the turn of the server: timers, ready sessions, queued work, accept | this file |
 //! | the turn of one session, its life as a state machine | `turn.rs`, `turn/` |
 //! | the session table's row, phases, timers | `session.rs` |
-//! | what travels to the handler and back | `conn.rs` |
+//! | what travels to the handler and back | `conn.rs`; of it, what sessions share: `entrance.rs` |
 //! | who handles a URI, who an error | `router.rs`, `err_handlers.rs` |
 //! | what is registered for a URI | `uri_handler.rs` |
 //! | tables that change while the server runs | `published.rs`, `routes.rs` |
@@ -20,7 +20,6 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
 use crate::handler::{Stacks, contain};
 use crate::net::{Net, NetId};
@@ -34,6 +33,7 @@ mod conn;
 mod context;
 mod date;
 mod deadlines;
+mod entrance;
 mod err_handlers;
 mod event;
 mod hooks;
@@ -57,6 +57,7 @@ pub(crate) use conn::{Conn, Exchange, Peer, Reply, TX_HIGH};
 pub use context::{OpenSession, ServerContext};
 use date::DateCache;
 use deadlines::Deadlines;
+use entrance::Entrances;
 pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
 pub(crate) use event::Lifetime;
 pub use event::{Events, HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer};
@@ -108,8 +109,7 @@ struct Worker<S: Stacks> {
     /// Exchanges that nobody uses.
     #[expect(clippy::vec_box, reason = "a box is lent whole, without moving what is in it")]
     spare: Vec<Box<Exchange>>,
-    /// The address that clients connect to, of the session that has opened last.
-    local_addr: Option<Arc<SocketAddr>>,
+    entrances: Entrances,
     limit: usize,
     open: usize,
     /// Handlers that are under way.
@@ -150,7 +150,7 @@ where
             observer,
             stacks,
             spare: Vec::new(),
-            local_addr: None,
+            entrances: Entrances::default(),
             limit,
             open: 0,
             running: 0,
@@ -458,14 +458,6 @@ impl<S: Stacks> Worker<S> {
         }
         if session.connected {
             self.observer.notice(Notice::Disconnected(session.id));
-        }
-    }
-
-    /// `addr`, shared with other sessions if they have the same.
-    fn local_addr(&mut self, addr: SocketAddr) -> Arc<SocketAddr> {
-        match &self.local_addr {
-            Some(known) if **known == addr => known.clone(),
-            _ => self.local_addr.insert(Arc::new(addr)).clone(),
         }
     }
 }

@@ -127,13 +127,10 @@ where
     /// The connection is open: a session begins, unless the application refuses it.
     fn opened(&mut self) -> Step {
         let (id, net_id) = (self.session.id, self.id());
-        let local_addr = self.net.local_addr(net_id).map(|addr| self.worker.local_addr(addr));
-        let transport_ctx = self.net.transport_ctx(net_id);
+        let local_addr = self.net.local_addr(net_id);
+        let entrance = self.worker.entrances.share(local_addr, self.net.transport_ctx(net_id));
         let conn = self.session.conn.as_mut().expect("a resting session has its connection");
-        conn.local_addr = local_addr;
-        if let Some(ctx) = transport_ctx {
-            conn.set_transport_ctx(ctx);
-        }
+        conn.set_entrance(entrance);
         // Before the hook, so that others can do something with the name that it may give them.
         self.worker.mailbox().session_opened(id);
         if !self.worker.shared.hooks.admit(conn) {

@@ -68,8 +68,13 @@ impl Peer {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let name = ServerName::try_from("localhost").unwrap();
-        let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        Self::with_config(Arc::new(config), "localhost")
+    }
+
+    /// One that goes by its own configuration and asks for that name, or connects to that address.
+    pub(super) fn with_config(config: Arc<ClientConfig>, name: &'static str) -> Self {
+        let name = ServerName::try_from(name).unwrap();
+        let mut tls = ClientConnection::new(config, name).unwrap();
         tls.set_buffer_limit(None);
         Self { tls, received: Vec::new(), error: None, is_told_end: false }
     }

@@ -15,6 +15,7 @@ use super::{HandshakeError, READS_PER_CALL, SEND_LEN, TlsNet, UNSENT_MAX};
 
 mod failures;
 mod handshake;
+mod info;
 mod memory;
 mod sending;
 mod soak;

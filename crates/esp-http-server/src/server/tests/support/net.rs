@@ -222,7 +222,7 @@ impl Net for MemoryNet {
     }
 
     /// A layer says which number of pipe it is around.
-    fn transport_ctx(&self, id: NetId) -> Option<Arc<dyn Any + Send + Sync>> {
+    fn transport_ctx(&mut self, id: NetId) -> Option<Arc<dyn Any + Send + Sync>> {
         let number = self.ids[id.index()]?;
         self.pipes[number].peer.layered.then(|| Arc::new(Layer(number)) as _)
     }

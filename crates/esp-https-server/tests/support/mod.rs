@@ -1,0 +1,115 @@
+//! An authority, a server's configuration, and clients of it, on the loopback.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use esp_https_server::{ClientAuth, HttpsConfig, ListenAddr, TlsConfig};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// How long a test waits for what must come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Any free port of 127.0.0.1.
+pub(crate) fn loopback() -> ListenAddr {
+    ListenAddr::Only(SocketAddr::from(([127, 0, 0, 1], 0)))
+}
+
+/// Who signs everybody's certificates.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    roots: RootCertStore,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        Self { issuer: Issuer::new(params, key), pem: certificate.pem(), roots }
+    }
+
+    /// A server for `localhost` at a free port, which asks clients for certificates and insists on
+    /// none.
+    pub(crate) fn server(&self) -> HttpsConfig {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        let tls = TlsConfig::new(leaf.pem(), key.serialize_pem())
+            .and_then(|tls| tls.client_ca(&self.pem, ClientAuth::Optional))
+            .and_then(|tls| tls.alpn(["http/1.1"]))
+            .unwrap();
+        let mut config = HttpsConfig::new(tls);
+        config.httpd.listen = vec![loopback()];
+        config
+    }
+
+    /// A client without a certificate.
+    pub(crate) fn stranger(&self, addr: SocketAddr) -> Client {
+        self.client(addr, None)
+    }
+
+    /// A client with one.
+    pub(crate) fn member(&self, addr: SocketAddr) -> Client {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["member".into()]).unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        self.client(addr, Some((leaf, key)))
+    }
+
+    fn client(&self, addr: SocketAddr, identity: Option<(rcgen::Certificate, KeyPair)>) -> Client {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(self.roots.clone());
+        let mut config = match identity {
+            Some((leaf, key)) => {
+                let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+                config.with_client_auth_cert(vec![leaf.der().clone()], key).unwrap()
+            }
+            None => config.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let name = ServerName::try_from("localhost").unwrap();
+        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let socket = TcpStream::connect(addr).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client(StreamOwned::new(tls, socket))
+    }
+}
+
+/// The client's end of a TLS connection.
+pub(crate) struct Client(StreamOwned<ClientConnection, TcpStream>);
+
+impl Client {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Reads until what came ends so.
+    pub(crate) fn expect(&mut self, end: &str) -> Vec<u8> {
+        let mut received = Vec::new();
+        let mut piece = [0; 4096];
+        while !received.ends_with(end.as_bytes()) {
+            let len = self.0.read(&mut piece).unwrap();
+            assert!(len > 0, "closed behind {:?}", String::from_utf8_lossy(&received));
+            received.extend_from_slice(&piece[..len]);
+        }
+        received
+    }
+
+    /// Waits for the end of the connection; says what came before it.
+    pub(crate) fn expect_end(&mut self) -> Vec<u8> {
+        let mut received = Vec::new();
+        self.0.read_to_end(&mut received).unwrap();
+        received
+    }
+}
