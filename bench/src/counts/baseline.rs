@@ -1,0 +1,108 @@
+//! The counts that were last accepted, and what may differ from them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::programs;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    /// Instructions in user space, by callgrind.
+    Instructions,
+    /// Calls of the heap allocator, by memcheck.
+    Allocations,
+    /// Calls of the kernel, by strace.
+    SystemCalls,
+}
+
+impl Count {
+    pub(super) const ALL: [Self; 3] = [Self::Instructions, Self::Allocations, Self::SystemCalls];
+
+    /// The name of this count in a scenario.
+    pub(super) fn key(self, scenario: &str) -> String {
+        let name = match self {
+            Self::Instructions => "instructions",
+            Self::Allocations => "allocations",
+            Self::SystemCalls => "system_calls",
+        };
+        format!("{scenario}.{name}")
+    }
+}
+
+/// `bench/counts/baseline.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Baseline {
+    /// The compiler: another one makes other instructions.
+    pub(super) made_with: String,
+    pub(super) per_answer: BTreeMap<String, f64>,
+}
+
+/// Where the baseline is.
+pub(super) fn path() -> PathBuf {
+    programs::root().join("bench/counts/baseline.json")
+}
+
+/// How a count compares with the baseline. The number is that of the baseline.
+#[derive(Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// The same, within the margin.
+    Same(f64),
+    /// Less, by more than the margin.
+    Less(f64),
+    /// More, by more than the margin.
+    More(f64),
+    /// The baseline has no such count.
+    Unknown,
+}
+
+/// What a count may differ from the baseline, as a part of it. Instructions differ by a little with
+/// the bytes of keys and signatures, and with how answers fall into reads.
+const MARGIN: f64 = 0.03;
+/// And in any case: a timer or a wake-up in one of the two runs.
+const MARGIN_COUNT: f64 = 0.05;
+
+impl Baseline {
+    pub(super) fn compare(&self, key: &str, value: f64) -> Outcome {
+        let Some(&before) = self.per_answer.get(key) else { return Outcome::Unknown };
+        let margin = (before * MARGIN).max(MARGIN_COUNT);
+        match value - before {
+            difference if difference > margin => Outcome::More(before),
+            difference if difference < -margin => Outcome::Less(before),
+            _ => Outcome::Same(before),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same(before) => write!(f, "as before, {before:.2}"),
+            Self::Less(before) => write!(f, "LESS than {before:.2}: accept it with --bless"),
+            Self::More(before) => write!(f, "MORE than {before:.2}"),
+            Self::Unknown => write!(f, "NOT in the baseline: accept it with --bless"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_the_margin_is_more_and_less_is_said() {
+        let per_answer =
+            BTreeMap::from([("a.instructions".to_owned(), 1000.0), ("a.calls".to_owned(), 0.0)]);
+        let baseline = Baseline { made_with: String::new(), per_answer };
+        let compare = |value| baseline.compare("a.instructions", value);
+        assert_eq!(compare(1030.0), Outcome::Same(1000.0));
+        assert_eq!(compare(1031.0), Outcome::More(1000.0));
+        assert_eq!(compare(969.0), Outcome::Less(1000.0));
+        assert_eq!(baseline.compare("a.calls", 0.04), Outcome::Same(0.0));
+        assert_eq!(baseline.compare("a.calls", 1.0), Outcome::More(0.0));
+        assert_eq!(baseline.compare("b", 1.0), Outcome::Unknown);
+    }
+}
