@@ -130,7 +130,10 @@ impl Counter {
             strace::load(running, target, (scenario.work)(), 1, answers, RUN_MAX)
         };
         match count {
-            Count::Instructions => valgrind::instructions(command, &log, work),
+            Count::Instructions => {
+                let profile = self.directory.join(format!("{}.callgrind", scenario.name));
+                valgrind::instructions(command, &log, &profile, work)
+            }
             Count::Allocations => valgrind::allocations(command, &log, work),
             Count::SystemCalls => {
                 let report = self.directory.join("counts.strace");

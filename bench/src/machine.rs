@@ -27,9 +27,16 @@ impl Cores {
         Ok(Self::divide(&usable()?, 1))
     }
 
-    /// The cores for a server with so many workers.
-    pub(crate) fn with_workers(workers: usize) -> Result<Self, Failure> {
-        Ok(Self::divide(&usable()?, workers))
+    /// The cores for a server with so many workers, to be compared with one that has `most`. If there
+    /// is no core left for the load then, all of them share all cores: how they share changes what a
+    /// request costs.
+    pub(crate) fn for_workers(workers: usize, most: usize) -> Result<Self, Failure> {
+        let usable = usable()?;
+        Ok(if usable.len() > most {
+            Self { load: Self::divide(&usable, most).load, ..Self::divide(&usable, workers) }
+        } else {
+            Self::divide(&usable, usable.len())
+        })
     }
 
     /// Where there are too few cores, server and load share them.

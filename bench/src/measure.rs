@@ -35,14 +35,18 @@ pub(crate) struct Contestant {
     pub(crate) variant: Variant,
 }
 
-/// In what a contestant differs from its server as it usually is.
+/// In what a contestant differs from its server as it usually is. Of several variants with workers,
+/// `of` is the largest number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Variant {
     #[default]
     Usual,
     BesideIdle(usize),
     Routes(usize),
-    Workers(usize),
+    Workers {
+        workers: usize,
+        of: usize,
+    },
 }
 
 /// How long a server may take for one answer when nothing else happens.
@@ -84,9 +88,9 @@ impl Bench<'_> {
                 launch.routes = Some(routes);
                 work = Work::KeepAlive { path: format!("/route/{}", routes - 1) };
             }
-            Variant::Workers(workers) => {
+            Variant::Workers { workers, of } => {
                 launch.workers = Some(workers);
-                cores = Cores::with_workers(workers)?;
+                cores = Cores::for_workers(workers, of)?;
             }
         }
         let (server, target) = self.start(contestant.server, launch, rate.tls, &cores)?;
@@ -117,7 +121,6 @@ impl Bench<'_> {
         let (start, cpu_before, before) = (Instant::now(), server.cpu_time()?, load.counts());
         thread::sleep(Duration::from_secs_f64(self.settings.seconds));
         let (seconds, cpu, after) = (start.elapsed(), server.cpu_time()?, load.counts());
-        let errors = after.errors - before.errors;
         if after.errors > 0 {
             let first = load.first_error().unwrap_or_default();
             return Err(format!("{} errors, the first: {first}", after.errors).into());
@@ -127,11 +130,8 @@ impl Bench<'_> {
         if answers == 0.0 || cpu == 0.0 {
             return Err("it stopped to answer".into());
         }
-        let mut details = BTreeMap::from([
-            ("rate", answers / seconds),
-            ("server_cpus", cpu / seconds),
-            ("errors", errors as f64),
-        ]);
+        let mut details =
+            BTreeMap::from([("rate", answers / seconds), ("server_cpus", cpu / seconds)]);
         let resumed = (after.resumed_handshakes - before.resumed_handshakes) as f64;
         let full = (after.full_handshakes - before.full_handshakes) as f64;
         if resumed + full > 0.0 {

@@ -80,8 +80,11 @@ fn measure(
             ContestantResult::new(contestant.name.clone(), contestant.server.is_peer())
         })
         .collect();
-    // A count does not change from round to round.
-    let rounds = if matches!(row.kind, Kind::SystemCalls(_)) { 1 } else { bench.settings.rounds };
+    let rounds = match row.kind {
+        // These don't change from round to round.
+        Kind::SystemCalls(_) | Kind::Memory(..) => 1,
+        _ => bench.settings.rounds,
+    };
     for _ in 0..rounds {
         for (contestant, result) in contestants.iter().zip(&mut results) {
             let sample = bench.measure(row.kind, contestant).map_err(|error| error.to_string());
@@ -113,7 +116,10 @@ fn contestants(row: &Row, servers: &[Server]) -> Vec<Contestant> {
             .collect(),
         Kind::RateByWorkers(_, counts) => counts
             .iter()
-            .map(|count| variant(format!("{count} workers"), Variant::Workers(*count)))
+            .map(|&workers| {
+                let of = counts.iter().copied().max().unwrap_or(workers);
+                variant(format!("{workers} workers"), Variant::Workers { workers, of })
+            })
             .collect(),
         _ => servers
             .iter()
@@ -196,8 +202,8 @@ fn settings(args: &args::Run, file_limit: usize) -> Settings {
     }
     Settings {
         rounds: args.rounds.unwrap_or(if full { 3 } else { 1 }),
-        warm_up_seconds: choose(0.25, 0.1),
-        seconds: args.seconds.unwrap_or(choose(1.2, 0.3)),
+        warm_up_seconds: choose(0.2, 0.1),
+        seconds: args.seconds.unwrap_or(choose(1.0, 0.3)),
         sessions: sessions.min(sessions_max),
         starts: if full { 5 } else { 2 },
         traced_answers: if full { 5_000 } else { 1_000 },

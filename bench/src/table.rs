@@ -48,8 +48,8 @@ fn verdicts(results: &Results) -> String {
     for row in &results.rows {
         for verdict in &row.verdicts {
             let (reached, word) = match (verdict.reached, verdict.is_met) {
-                (Some(reached), Some(true)) => (number(reached), "reached"),
-                (Some(reached), _) => (number(reached), "NOT reached"),
+                (Some(reached), Some(true)) => (format!("{reached:.3}"), "reached"),
+                (Some(reached), _) => (format!("{reached:.3}"), "NOT reached"),
                 _ => ("-".to_owned(), "not measured"),
             };
             writeln!(text, "  {:16}{:>30}  {reached:>8}  {word}", row.id, verdict.goal)

@@ -1,5 +1,5 @@
-//! What the clients offer in TLS: one version, one suite, one group, so that every server does the
-//! same cryptography.
+//! What the clients offer in TLS: one version, one suite, X25519 before all, so that every server
+//! does the same cryptography.
 
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ pub(crate) fn config(version: TlsVersion, resumption: Resumption) -> Arc<ClientC
     };
     let provider = CryptoProvider {
         cipher_suites: vec![suite],
-        kx_groups: vec![aws_lc_rs::kx_group::X25519],
+        // P-256 comes last, for the certificate: OpenSSL wants its curve among the groups in TLS 1.2.
+        kx_groups: vec![aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1],
         ..aws_lc_rs::default_provider()
     };
     let mut config = ClientConfig::builder_with_provider(Arc::new(provider))

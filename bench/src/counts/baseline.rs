@@ -61,7 +61,7 @@ pub(super) enum Outcome {
 
 /// What a count may differ from the baseline, as a part of it. Instructions differ by a little with
 /// the bytes of keys and signatures, and with how answers fall into reads.
-const MARGIN: f64 = 0.03;
+const MARGIN: f64 = 0.02;
 /// And in any case: a timer or a wake-up in one of the two runs.
 const MARGIN_COUNT: f64 = 0.05;
 
@@ -98,9 +98,9 @@ mod tests {
             BTreeMap::from([("a.instructions".to_owned(), 1000.0), ("a.calls".to_owned(), 0.0)]);
         let baseline = Baseline { made_with: String::new(), per_answer };
         let compare = |value| baseline.compare("a.instructions", value);
-        assert_eq!(compare(1030.0), Outcome::Same(1000.0));
-        assert_eq!(compare(1031.0), Outcome::More(1000.0));
-        assert_eq!(compare(969.0), Outcome::Less(1000.0));
+        assert_eq!(compare(1020.0), Outcome::Same(1000.0));
+        assert_eq!(compare(1021.0), Outcome::More(1000.0));
+        assert_eq!(compare(979.0), Outcome::Less(1000.0));
         assert_eq!(baseline.compare("a.calls", 0.04), Outcome::Same(0.0));
         assert_eq!(baseline.compare("a.calls", 1.0), Outcome::More(0.0));
         assert_eq!(baseline.compare("b", 1.0), Outcome::Unknown);

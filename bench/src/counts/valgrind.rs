@@ -1,6 +1,5 @@
 //! Instructions by callgrind and allocations by memcheck: of the whole program, all threads.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,16 +8,16 @@ use crate::machine::Cores;
 use crate::process::Running;
 use crate::tools::Tool;
 
-/// Runs a command, and something with it. Returns the instructions, and what that returned.
+/// Runs a command, and something with it. Returns the instructions, and what that returned. The
+/// profile is left in a file.
 pub(super) fn instructions<T>(
     command: Command,
     log: &Path,
+    profile: &Path,
     action: impl FnOnce(&mut Running) -> Result<T, Failure>,
 ) -> Result<(u64, T), Failure> {
-    let profile = log.with_extension("callgrind");
-    let options = ["--tool=callgrind".into(), option("--callgrind-out-file", &profile)];
+    let options = ["--tool=callgrind".into(), option("--callgrind-out-file", profile)];
     let (report, result) = run(command, &options, log, action)?;
-    fs::remove_file(profile).ok();
     let count = number_behind(&report, "Collected :").ok_or("callgrind has counted nothing")?;
     Ok((count, result))
 }

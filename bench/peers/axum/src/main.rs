@@ -82,14 +82,19 @@ fn app() -> Router {
         .route("/1m", get(page(1 << 20)))
         .route(
             "/ws",
-            any(async |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(echo) }),
+            any(async |upgrade: WebSocketUpgrade| -> Response { small(upgrade).on_upgrade(echo) }),
         )
         .route(
             "/ws/broadcast",
             any(move |upgrade: WebSocketUpgrade| async move {
-                upgrade.on_upgrade(move |socket| broadcast(socket, room))
+                small(upgrade).on_upgrade(move |socket| broadcast(socket, room))
             }),
         )
+}
+
+/// Buffers for small messages: the default of 128 kB per connection makes it four times slower here.
+fn small(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade.read_buffer_size(4 << 10)
 }
 
 async fn echo(mut socket: WebSocket) {
