@@ -12,7 +12,7 @@ use bench_load::{Resumption, Target, TlsVersion, Work};
 use crate::machine;
 use crate::measure::{loopback, strace};
 use crate::process::{self, Running};
-use crate::programs::{self, Programs};
+use crate::programs::{self, Peers, Programs};
 use crate::servers::{Launch, Server};
 use crate::{Failure, args};
 
@@ -60,7 +60,8 @@ const RUN_MAX: Duration = Duration::from_secs(120);
 /// Counts, prints a line for each count, and fails if one exceeds the baseline.
 pub(crate) fn run(args: &args::Counts) -> Result<ExitCode, Failure> {
     let scenarios = chosen(&args.only)?;
-    let counter = Counter { programs: Programs::build(&[])?, directory: programs::output_dir()? };
+    let counter =
+        Counter { programs: Programs::build(Peers::None)?, directory: programs::output_dir()? };
     let mut counted = BTreeMap::new();
     for scenario in scenarios {
         for count in Count::ALL {

@@ -118,9 +118,10 @@ impl Bench<'_> {
             return Err(load.first_error().unwrap_or_else(|| "no answer".to_owned()).into());
         }
         thread::sleep(Duration::from_secs_f64(self.settings.warm_up_seconds));
-        let (start, cpu_before, before) = (Instant::now(), server.cpu_time()?, load.counts());
+        let clock = server.cpu_clock()?;
+        let (start, cpu_before, before) = (Instant::now(), clock.now()?, load.counts());
         thread::sleep(Duration::from_secs_f64(self.settings.seconds));
-        let (seconds, cpu, after) = (start.elapsed(), server.cpu_time()?, load.counts());
+        let (seconds, cpu, after) = (start.elapsed(), clock.now()?, load.counts());
         if after.errors > 0 {
             let first = load.first_error().unwrap_or_default();
             return Err(format!("{} errors, the first: {first}", after.errors).into());

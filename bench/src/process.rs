@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::time::clock_getcpuclockid;
+use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 
 use crate::{Failure, machine};
@@ -18,6 +18,22 @@ use crate::{Failure, machine};
 pub(crate) struct Running {
     child: Child,
     log: PathBuf,
+}
+
+/// The CPU time of some processes, in user and kernel, since their start.
+pub(crate) struct CpuClock(Vec<ClockId>);
+
+impl CpuClock {
+    /// # Errors
+    ///
+    /// If one of the processes has ended.
+    pub(crate) fn now(&self) -> Result<Duration, Failure> {
+        let mut total = Duration::ZERO;
+        for clock in &self.0 {
+            total += Duration::from(clock.now().map_err(|_| "one of its processes has ended")?);
+        }
+        Ok(total)
+    }
 }
 
 /// What processes hold, in bytes.
@@ -91,15 +107,11 @@ impl Running {
         }
     }
 
-    /// The CPU time of all its processes since their start, in user and kernel.
-    pub(crate) fn cpu_time(&self) -> Result<Duration, Failure> {
-        let mut total = Duration::ZERO;
-        for pid in self.members()? {
-            // Finer than the ticks in /proc/PID/stat.
-            let time = clock_getcpuclockid(pid)?.now()?;
-            total += Duration::from(time);
-        }
-        Ok(total)
+    /// A clock of the CPU time of the processes that it has now.
+    pub(crate) fn cpu_clock(&self) -> Result<CpuClock, Failure> {
+        // Finer than the ticks in /proc/PID/stat.
+        let clocks = self.members()?.into_iter().map(clock_getcpuclockid);
+        Ok(CpuClock(clocks.collect::<Result<_, _>>()?))
     }
 
     /// What all its processes hold in memory.
@@ -226,13 +238,15 @@ mod tests {
         command.args(["-c", "echo hello; while :; do :; done"]);
         let cores = machine::Cores::of_this_machine().unwrap();
         let mut running = Running::start(command, &cores.load, &log).unwrap();
-        while running.cpu_time().unwrap() < Duration::from_millis(2) {
+        let clock = running.cpu_clock().unwrap();
+        while clock.now().unwrap() < Duration::from_millis(2) {
             running.check_alive().unwrap();
         }
         assert!(running.memory().unwrap().pss > 0);
         let pid = Pid::from_raw(running.child.id() as i32);
         assert_eq!(running.stop(), "hello\n");
         assert!(kill(pid, None).is_err());
+        assert!(clock.now().is_err());
         fs::remove_file(log).unwrap();
     }
 

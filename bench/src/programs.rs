@@ -24,22 +24,30 @@ pub(crate) fn output_dir() -> Result<PathBuf, Failure> {
     Ok(directory)
 }
 
+/// Which peers are built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peers {
+    None,
+    All,
+}
+
 /// The programs that were built, by name.
 pub(crate) struct Programs(HashMap<String, PathBuf>);
 
 impl Programs {
-    /// Builds the testbed, and these packages of the bench workspace, in release mode. Cargo's
-    /// output goes to standard error.
+    /// Builds the testbed, and the peers or not, in release mode. Cargo's output goes to standard
+    /// error.
     ///
     /// # Errors
     ///
     /// If one does not build.
-    pub(crate) fn build(peers: &[&str]) -> Result<Self, Failure> {
+    pub(crate) fn build(peers: Peers) -> Result<Self, Failure> {
         let mut programs = cargo_build(&root().join("Cargo.toml"), &["--example", "testbed"])?;
-        if !peers.is_empty() {
-            let packages: Vec<_> = peers.iter().flat_map(|peer| ["--package", peer]).collect();
-            let manifest = root().join("bench/Cargo.toml");
-            programs.extend(cargo_build(&manifest, &packages)?);
+        if peers == Peers::All {
+            // All or none: Cargo would build one alone with other features of what they share.
+            let packages = ["peer-actix", "peer-axum", "peer-bare"];
+            let what: Vec<_> = packages.into_iter().flat_map(|peer| ["--package", peer]).collect();
+            programs.extend(cargo_build(&root().join("bench/Cargo.toml"), &what)?);
         }
         Ok(Self(programs))
     }

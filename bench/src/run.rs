@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::args;
 use crate::machine::{self, Cores, Machine};
 use crate::measure::{Bench, Contestant, Variant};
-use crate::programs::{self, Programs};
+use crate::programs::{self, Peers, Programs};
 use crate::results::{ContestantResult, Results, RowResult, Settings};
 use crate::rows::{Field, Kind, ROWS, Row};
 use crate::servers::Server;
@@ -28,9 +28,9 @@ pub(crate) fn run(args: &args::Run) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     let rows = chosen_rows(&args.only)?;
     let (servers, missing) = available(&chosen_servers(&args.servers)?);
-    let mut packages: Vec<_> = servers.iter().filter_map(|server| server.package()).collect();
-    packages.dedup();
-    let programs = Programs::build(&packages)?;
+    let peers =
+        if servers.iter().any(|server| server.is_built()) { Peers::All } else { Peers::None };
+    let programs = Programs::build(peers)?;
     let directory = programs::output_dir()?;
     let settings = settings(args, machine::raise_file_limit()?);
     let cores = Cores::of_this_machine()?;

@@ -85,14 +85,9 @@ impl Server {
         }
     }
 
-    /// The package of this workspace to build for it.
-    pub(crate) fn package(self) -> Option<&'static str> {
-        match self {
-            Self::Axum => Some("peer-axum"),
-            Self::Actix => Some("peer-actix"),
-            Self::Bare | Self::BareBuffered => Some("peer-bare"),
-            Self::Ours | Self::Nginx | Self::H2o => None,
-        }
+    /// Whether it is a program of this workspace.
+    pub(crate) fn is_built(self) -> bool {
+        matches!(self, Self::Axum | Self::Actix | Self::Bare | Self::BareBuffered)
     }
 
     /// The program of others that it is.
@@ -256,7 +251,7 @@ fn h2o_config(launch: Launch, prefix: &Path) -> String {
         listen += &format!(
             "  ssl:\n    certificate-file: \"{certs}/server.pem\"\n    \
              key-file: \"{certs}/server.key\"\n    minimum-version: TLSv1.2\n    \
-             cipher-suite: ECDHE-ECDSA-AES128-GCM-SHA256\n",
+             cipher-suite: ECDHE-ECDSA-AES128-GCM-SHA256\n    ocsp-update-interval: 0\n",
             certs = certs.display()
         );
     }

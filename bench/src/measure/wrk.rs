@@ -40,9 +40,10 @@ pub(super) fn rate(bench: &Bench, server: Server) -> Result<Sample, Failure> {
         .args(["--connections", "64", "--threads", &cores.load.len().to_string()])
         .args(["--duration", &format!("{seconds}s"), &format!("https://{}/", target.addr)])
         .stdin(Stdio::null());
-    let before = running.cpu_time()?;
+    let clock = running.cpu_clock()?;
+    let before = clock.now()?;
     let output = machine::on_cores(&cores.load, || command.output())??;
-    let cpu = (running.cpu_time()? - before).as_secs_f64();
+    let cpu = (clock.now()? - before).as_secs_f64();
     let report = String::from_utf8_lossy(&output.stdout);
     let (requests, seconds) = parse_report(&report)?;
     let details = BTreeMap::from([("rate", requests / seconds), ("server_cpus", cpu / seconds)]);
