@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec;
 
 use super::*;
+use crate::proto::random;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -18,21 +19,56 @@ fn error(input: &[u8]) -> WsError {
     error
 }
 
+/// RFC 6455, section 5.7: the bytes, who sends them, and what they are.
 #[test]
-fn the_examples_of_the_rfc_are_read() {
-    let hello = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-    let (head, head_len) = parse(hello).unwrap().unwrap();
-    let expected =
-        FrameHead { fin: true, rsv: Rsv::NONE, opcode: Opcode::Text, len: 5, mask: Some(KEY) };
-    assert_eq!((head, head_len), (expected, 6));
-    let mut payload = hello[6..].to_vec();
-    apply_mask(&mut payload, KEY, 0);
-    assert_eq!(payload, b"Hello");
+fn the_examples_of_the_rfc_are_read_and_written() {
+    let binary = |head: &[u8], len: usize| [head, &vec![0x5a; len]].concat();
+    let examples = [
+        (b"\x81\x05Hello".to_vec(), true, Opcode::Text, None, &b"Hello"[..]),
+        (
+            b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".into(),
+            true,
+            Opcode::Text,
+            Some(KEY),
+            b"Hello",
+        ),
+        (b"\x01\x03Hel".into(), false, Opcode::Text, None, b"Hel"),
+        (b"\x80\x02lo".into(), true, Opcode::Continuation, None, b"lo"),
+        (b"\x89\x05Hello".into(), true, Opcode::Ping, None, b"Hello"),
+        (
+            b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".into(),
+            true,
+            Opcode::Pong,
+            Some(KEY),
+            b"Hello",
+        ),
+        (binary(b"\x82\x7e\x01\x00", 256), true, Opcode::Binary, None, &[0x5a; 256]),
+        (
+            binary(b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00", 65_536),
+            true,
+            Opcode::Binary,
+            None,
+            &[0x5a; 65_536],
+        ),
+    ];
+    for (bytes, fin, opcode, mask, payload) in examples {
+        let sender = if mask.is_some() { Sender::Client } else { Sender::Server };
+        let (head, head_len) = parse_head(&bytes, sender, Rsv::NONE).unwrap().unwrap();
+        let len = payload.len() as u64;
+        assert_eq!(head, FrameHead { fin, rsv: Rsv::NONE, opcode, len, mask });
+        let mut received = bytes[head_len..].to_vec();
+        apply_mask(&mut received, mask.unwrap_or_default(), 0);
+        assert_eq!(received, payload);
 
-    let unmasked = parse_head(b"\x01\x03Hel", Sender::Server, Rsv::NONE).unwrap().unwrap();
-    let expected =
-        FrameHead { fin: false, rsv: Rsv::NONE, opcode: Opcode::Text, len: 3, mask: None };
-    assert_eq!(unmasked, (expected, 2));
+        let mut out = Vec::new();
+        encode_head(&mut out, &head);
+        assert_eq!(out, bytes[..head_len]);
+        if fin && sender == Sender::Server && opcode != Opcode::Continuation {
+            out.clear();
+            encode_frame(&mut out, opcode, payload);
+            assert_eq!(out, bytes);
+        }
+    }
 }
 
 #[test]
@@ -103,6 +139,17 @@ fn reserved_opcodes_and_bits_are_refused() {
 }
 
 #[test]
+fn only_the_first_frame_of_a_message_may_say_that_it_is_compressed() {
+    for first in [0xc0, 0x40, 0xc8, 0xc9, 0xca] {
+        let refused = parse_head(&[first, 0x80], Sender::Client, Rsv::RSV1);
+        assert_eq!(refused, Err(WsError::ReservedBits), "{first:#x}");
+    }
+    for first in [0xc1, 0xc2, 0x41, 0x42] {
+        assert_eq!(parse_head(&[first, 0x80], Sender::Client, Rsv::RSV1), Ok(None), "{first:#x}");
+    }
+}
+
+#[test]
 fn clients_mask_and_servers_do_not() {
     assert_eq!(error(&[0x81, 0x05]), WsError::Mask);
     assert_eq!(parse_head(&[0x81, 0x85], Sender::Server, Rsv::NONE), Err(WsError::Mask));
@@ -124,6 +171,27 @@ fn a_mask_is_applied_the_same_in_any_pieces() {
     let mut data = masked;
     apply_mask(&mut data, KEY, u64::MAX - 3);
     assert_eq!(data, plain, "far into a frame");
+}
+
+#[test]
+fn a_mask_is_applied_the_same_in_random_pieces_of_any_alignment() {
+    let mut next = random::numbers();
+    for _ in 0..random::ROUNDS / 10 {
+        let key = [next(256), next(256), next(256), next(256)].map(|byte| byte as u8);
+        let start = next(16);
+        let plain: Vec<u8> = (0..start + next(300)).map(|_| next(256) as u8).collect();
+        let mut data = plain.clone();
+        let (mut rest, mut offset) = (&mut data[start..], 0);
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at_mut(1 + next(rest.len()));
+            apply_mask(piece, key, offset);
+            offset += piece.len() as u64;
+            rest = behind;
+        }
+        let unmasked = data[start..].iter().enumerate().map(|(index, byte)| byte ^ key[index % 4]);
+        assert!(unmasked.eq(plain[start..].iter().copied()));
+        assert_eq!(data[..start], plain[..start]);
+    }
 }
 
 #[test]
