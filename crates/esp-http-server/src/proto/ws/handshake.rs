@@ -1,4 +1,8 @@
 //! The server's side of the opening handshake (RFC 6455, section 4.2).
+//!
+//! A server calls, in this order: [`accept`], which judges the request as a whole;
+//! [`OriginPolicy::check`]; [`choose_subprotocol`] and, with the feature `deflate`, the negotiation in
+//! `deflate`, neither of which can fail; [`encode_response`].
 
 use alloc::vec::Vec;
 use core::{fmt, str};
@@ -6,14 +10,18 @@ use core::{fmt, str};
 use base64ct::{Base64, Encoding};
 use sha1::{Digest, Sha1};
 
+use super::extension;
 use crate::proto::field;
 use crate::proto::head::{BodyLen, Head, Version};
 use crate::proto::method::Method;
 use crate::proto::response::{self, FieldError};
 use crate::proto::status::Status;
 
+mod origin;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
+
+pub use origin::{InvalidOrigin, Origin, OriginPolicy, Scheme};
 
 /// What proves to the client that the server understood its handshake: the value of
 /// `Sec-WebSocket-Accept`.
@@ -51,20 +59,32 @@ pub fn accept(head: &Head) -> Result<Accept, HandshakeError> {
     }
     let key = only(head, "sec-websocket-key").ok_or(HandshakeError::Key)?;
     let mut nonce = [0; NONCE_LEN];
-    match Base64::decode(key, &mut nonce) {
-        Ok(nonce) if nonce.len() == NONCE_LEN => Ok(Accept::new(key)),
-        _ => Err(HandshakeError::Key),
+    if Base64::decode(key, &mut nonce).map(<[u8]>::len) != Ok(NONCE_LEN) {
+        return Err(HandshakeError::Key);
     }
+    // What breaks the grammar must not be passed over (sections 4.2.1 and 9.1): whoever stands
+    // between might read it differently.
+    if !offered_subprotocols(head).all(field::is_token) {
+        return Err(HandshakeError::Subprotocol);
+    }
+    if extension::offers(head).any(|offer| offer.is_err()) {
+        return Err(HandshakeError::Extensions);
+    }
+    Ok(Accept::new(key))
 }
 
-/// The subprotocol to speak: the first one that the client offers, in its order of preference, and
-/// the server supports. `None` if there is none; whether the connection makes sense without is for
-/// the application to decide (RFC 6455, section 4.2.2).
+/// The subprotocol to speak: the first one of the server's, in its order of preference, that the
+/// client offers in exactly that spelling. `None` if there is none; whether the connection makes
+/// sense without is for the application to decide (RFC 6455, section 4.2.2).
 pub fn choose_subprotocol<'s>(head: &Head, supported: &[&'s str]) -> Option<&'s str> {
-    head.values("sec-websocket-protocol")
-        .flat_map(field::list)
-        .find_map(|offer| supported.iter().find(|name| name.as_bytes() == offer))
-        .copied()
+    let is_offered =
+        |name: &&&str| offered_subprotocols(head).any(|offer| offer == name.as_bytes());
+    supported.iter().find(is_offered).copied()
+}
+
+/// What the client offers, in however many fields (RFC 6455, section 11.3.4).
+fn offered_subprotocols(head: &Head) -> impl Iterator<Item = &[u8]> {
+    head.values("sec-websocket-protocol").flat_map(field::list)
 }
 
 /// Appends the head of the 101 response without the empty line that ends it, so that more fields can
@@ -129,6 +149,12 @@ pub enum HandshakeError {
     WebSocketVersion,
     /// `Sec-WebSocket-Key` isn't 16 bytes in base64, or not there once.
     Key,
+    /// A name in `Sec-WebSocket-Protocol` isn't a token.
+    Subprotocol,
+    /// `Sec-WebSocket-Extensions` breaks the grammar.
+    Extensions,
+    /// The page that wants the connection is of an origin that the [`OriginPolicy`] refuses.
+    Origin,
 }
 
 impl HandshakeError {
@@ -137,7 +163,8 @@ impl HandshakeError {
         match self {
             Self::Method => Status::METHOD_NOT_ALLOWED,
             Self::NotAnUpgrade | Self::WebSocketVersion => Status::UPGRADE_REQUIRED,
-            Self::Body | Self::Key => Status::BAD_REQUEST,
+            Self::Body | Self::Key | Self::Subprotocol | Self::Extensions => Status::BAD_REQUEST,
+            Self::Origin => Status::FORBIDDEN,
         }
     }
 
@@ -150,7 +177,7 @@ impl HandshakeError {
                 ("Connection", "Upgrade"),
                 ("Sec-WebSocket-Version", "13"),
             ],
-            Self::Body | Self::Key => &[],
+            Self::Body | Self::Key | Self::Subprotocol | Self::Extensions | Self::Origin => &[],
         }
     }
 }
@@ -163,6 +190,9 @@ impl fmt::Display for HandshakeError {
             Self::Body => "a WebSocket handshake has no body",
             Self::WebSocketVersion => "the version of WebSocket spoken here is 13",
             Self::Key => "Sec-WebSocket-Key is not 16 bytes in base64",
+            Self::Subprotocol => "a name in Sec-WebSocket-Protocol is not a token",
+            Self::Extensions => "Sec-WebSocket-Extensions is malformed",
+            Self::Origin => "pages of this origin may not open a WebSocket here",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod message;
