@@ -209,12 +209,17 @@ pub(crate) enum Closing {
     Done,
 }
 
-/// A peer sends this many fragments of one message at most.
+/// A peer sends this many fragments of one message at most, and this many of them empty.
 const FRAGMENT_COUNT: u32 = 1 << 20;
+const EMPTY_FRAGMENT_COUNT: u32 = 64;
 
 impl WsState {
     pub(crate) fn new(path: Option<Box<str>>) -> Box<Self> {
-        let limits = Limits { message_len: u64::MAX, fragment_count: FRAGMENT_COUNT };
+        let limits = Limits {
+            message_len: u64::MAX,
+            fragment_count: FRAGMENT_COUNT,
+            empty_fragment_count: EMPTY_FRAGMENT_COUNT,
+        };
         Box::new(Self {
             decoder: MessageDecoder::new(limits),
             closing: Closing::No,
@@ -283,7 +288,11 @@ pub(crate) fn receive(conn: &mut Conn, sink: Option<(&mut Vec<u8>, usize)>) -> R
         let limit = *limit as u64;
         return Err(violation(conn, WsError::MessageTooLong { limit }));
     }
-    let decoded = match ws.decoder.decode(io.rx.as_mut_slice()) {
+    let decoded = match sink {
+        Some((payload, _)) => ws.decoder.decode_into(io.rx.as_mut_slice(), payload),
+        None => ws.decoder.decode(io.rx.as_mut_slice(), &mut []),
+    };
+    let decoded = match decoded {
         Ok(decoded) => decoded,
         Err(error) => return Err(violation(conn, error)),
     };
@@ -294,12 +303,7 @@ pub(crate) fn receive(conn: &mut Conn, sink: Option<(&mut Vec<u8>, usize)>) -> R
             Opcode::Continuation => Received::Continued,
             _ => Received::Begun,
         },
-        Some(Event::Data { kind, data, end }) => {
-            if let Some((payload, _)) = sink {
-                payload.extend_from_slice(&input[data]);
-            }
-            Received::Part(kind, end)
-        }
+        Some(Event::Data { kind, end, .. }) => Received::Part(kind, end),
         Some(Event::Ping(payload)) => {
             if ws.closing == Closing::No {
                 let mut pong = Vec::new();

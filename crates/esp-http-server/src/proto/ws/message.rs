@@ -1,20 +1,39 @@
 //! Messages (RFC 6455, sections 5.4 to 5.6): from received bytes to unmasked, checked payload.
+//!
+//! [`MessageDecoder`] is all of a client's side of a connection behind the handshake. Messages that
+//! come compressed (RFC 7692) are inflated here, so that their limits and their UTF-8 are checked in
+//! the same places.
 
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::WsError;
+#[cfg(feature = "deflate")]
+use super::deflate::{Compression, Inflater};
 use super::frame::{self, FrameHead, Opcode, Rsv, Sender};
 
+#[cfg(feature = "deflate")]
+mod compressed;
 #[cfg(test)]
 mod tests;
+mod utf8;
+
+pub use utf8::Utf8Stream;
 
 /// Bounds on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes of a message, all its frames together.
+    /// The most bytes of a message, all its frames together, and inflated if it was compressed. The
+    /// frames of a compressed one may have an eighth more and 64 bytes, as data that can't be
+    /// compressed grows a little.
     pub message_len: u64,
-    /// The most frames of a message. Without a bound, a peer could send empty ones for ever.
+    /// The most frames of a message.
     pub fragment_count: u32,
+    /// The most frames of a message that have no payload: a peer could send such frames for ever and
+    /// be under every other limit.
+    pub empty_fragment_count: u32,
 }
 
 /// What a message is made of.
@@ -31,22 +50,23 @@ pub enum MessageKind {
 pub struct Decoded {
     /// Bytes of the input that are used up.
     pub consumed: usize,
-    /// What they were; `None` if more bytes are needed.
+    /// What they were; `None` if more bytes are needed, or more room.
     pub event: Option<Event>,
 }
 
-/// Ranges point into the input, which is unmasked there.
+/// What was received. Ranges of control frames point into the input, which is unmasked there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A text, binary or continuation frame begins; its payload follows as [`Event::Data`], at least
-    /// once, also if it is empty.
+    /// once, also if it is empty. The length in its head is that of the compressed payload if the
+    /// message is compressed.
     Frame(FrameHead),
     /// Payload of the frame that began.
     Data {
         /// Of the message.
         kind: MessageKind,
         /// Where the payload stands.
-        data: Range<usize>,
+        payload: Payload,
         /// What ends with it.
         end: End,
     },
@@ -57,6 +77,15 @@ pub enum Event {
     /// A whole close frame with a valid payload ([`frame::parse_close`]). Nothing follows: whatever
     /// the peer sends behind it is swallowed.
     Close(Range<usize>),
+}
+
+/// Where payload stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// In the input, unmasked.
+    Input(Range<usize>),
+    /// In the room, inflated.
+    Room(Range<usize>),
 }
 
 /// What ends with a run of payload.
@@ -82,19 +111,28 @@ pub enum End {
 ///                  └───────────Frame────────────────────┘
 /// ```
 ///
+/// There are three ways to read, and a connection may change from one to another with every call:
+///
+/// - whole messages: [`decode_into`](MessageDecoder::decode_into) collects them in a `Vec`;
+/// - frame by frame: [`Event::Frame`] tells a frame's length and opcode before its payload is here;
+/// - part by part into a buffer of any size: [`decode`](MessageDecoder::decode) with no more input
+///   than fits into it while [`frame_remaining`](MessageDecoder::frame_remaining) is not 0, and with
+///   the buffer as room.
+///
 /// ```
 /// use esp_http_server::proto::ws::message::{End, Event, Limits, MessageDecoder};
 ///
-/// let mut decoder = MessageDecoder::new(Limits { message_len: 4096, fragment_count: 16 });
+/// let limits = Limits { message_len: 4096, fragment_count: 16, empty_fragment_count: 4 };
+/// let mut decoder = MessageDecoder::new(limits);
 /// let mut received = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-/// let mut input = &mut received[..];
-/// let message = loop {
-///     let decoded = decoder.decode(input)?;
-///     if let Some(Event::Data { data, end: End::Message, .. }) = decoded.event {
-///         break &input[data];
+/// let (mut input, mut message) = (&mut received[..], Vec::new());
+/// loop {
+///     let decoded = decoder.decode_into(input, &mut message)?;
+///     if let Some(Event::Data { end: End::Message, .. }) = decoded.event {
+///         break;
 ///     }
 ///     input = &mut input[decoded.consumed..];
-/// };
+/// }
 /// assert_eq!(message, b"Hello");
 /// # Ok::<(), esp_http_server::proto::ws::WsError>(())
 /// ```
@@ -104,20 +142,35 @@ pub struct MessageDecoder {
     /// The message that has begun and not ended.
     message: Option<Message>,
     /// The data frame whose payload is being read.
-    payload: Option<Payload>,
+    frame: Option<Frame>,
     utf8: Utf8Stream,
     outcome: Outcome,
+    /// There if `permessage-deflate` was agreed on.
+    #[cfg(feature = "deflate")]
+    inflater: Option<Box<Inflater>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Message {
     kind: MessageKind,
+    coding: Coding,
+    /// Of its frames so far, as their heads say.
     len: u64,
+    /// Of what was inflated.
+    inflated_len: u64,
     fragments: u32,
+    empty_fragments: u32,
+}
+
+/// How a message's payload is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Plain,
+    Deflate,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Payload {
+struct Frame {
     head: FrameHead,
     received: u64,
 }
@@ -130,26 +183,46 @@ enum Outcome {
     Failed(WsError),
 }
 
+/// How much of a message [`MessageDecoder::decode_into`] inflates at once, in bytes.
+const INFLATE_LEN: usize = 2048;
+
+const NOTHING: Decoded = Decoded { consumed: 0, event: None };
+
 impl MessageDecoder {
     /// A decoder at the start of a connection, for frames of a client.
     pub fn new(limits: Limits) -> MessageDecoder {
         MessageDecoder {
             limits,
             message: None,
-            payload: None,
+            frame: None,
             utf8: Utf8Stream::default(),
             outcome: Outcome::Open,
+            #[cfg(feature = "deflate")]
+            inflater: None,
         }
+    }
+
+    /// As [`new`](MessageDecoder::new), for a client that may compress its messages so:
+    /// [`Agreed::client`](super::deflate::Agreed::client).
+    #[cfg(feature = "deflate")]
+    pub fn with_deflate(limits: Limits, compression: Compression) -> MessageDecoder {
+        let inflater = Some(Box::new(Inflater::new(compression)));
+        MessageDecoder { inflater, ..MessageDecoder::new(limits) }
     }
 
     /// Reads on: one event per call. Call it with what is received and not yet consumed, until there
     /// is no event; what wasn't consumed then is at most a frame's head, or a whole control frame
     /// without its last byte, and must be there again with more behind it.
     ///
+    /// `room` is where compressed payload is inflated to. While the decoder
+    /// [needs it](MessageDecoder::needs_room) it must not be empty, or nothing moves; the rest of the
+    /// time it is not touched. What a caller has no use for must be inflated all the same, as later
+    /// messages may point back to it.
+    ///
     /// # Errors
     ///
     /// [`WsError`], which is final: it is answered again.
-    pub fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, WsError> {
+    pub fn decode(&mut self, input: &mut [u8], room: &mut [u8]) -> Result<Decoded, WsError> {
         match self.outcome {
             Outcome::Open => {}
             Outcome::Closed => {
@@ -157,21 +230,77 @@ impl MessageDecoder {
             }
             Outcome::Failed(error) => return Err(error),
         }
-        let decoded = match self.payload {
-            Some(payload) => self.data(payload, input),
-            None => self.frame(input),
+        let decoded = match (self.frame, self.message) {
+            #[cfg(feature = "deflate")]
+            (Some(frame), Some(message)) if message.coding == Coding::Deflate => {
+                self.compressed_data(frame, message, input, room)
+            }
+            (Some(frame), _) => self.data(frame, input),
+            (None, _) => self.frame(input),
         };
+        // Without the feature nothing is ever compressed.
+        let _ = room;
         decoded.inspect_err(|&error| self.outcome = Outcome::Failed(error))
     }
 
-    /// Bytes that are missing of the frame whose payload is being read.
+    /// As [`decode`](MessageDecoder::decode), and appends payload to `message`, which holds what came
+    /// of the message before; [`Payload::Room`] says where.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](MessageDecoder::decode).
+    pub fn decode_into(
+        &mut self,
+        input: &mut [u8],
+        message: &mut Vec<u8>,
+    ) -> Result<Decoded, WsError> {
+        let start = message.len();
+        if self.needs_room() {
+            message.resize(start + INFLATE_LEN, 0);
+        }
+        let mut decoded = self.decode(input, &mut message[start..]);
+        let inflated_len = match &decoded {
+            Ok(Decoded {
+                event: Some(Event::Data { payload: Payload::Room(data), .. }), ..
+            }) => data.end,
+            _ => 0,
+        };
+        message.truncate(start + inflated_len);
+        if let Ok(Decoded { event: Some(Event::Data { payload, .. }), .. }) = &mut decoded {
+            if let Payload::Input(data) = payload {
+                message.extend_from_slice(&input[data.clone()]);
+            }
+            *payload = Payload::Room(start..message.len());
+        }
+        decoded
+    }
+
+    /// Sets another [`Limits::message_len`]: for the message under way, of which more may have come
+    /// already, and for those to come.
+    ///
+    /// # Errors
+    ///
+    /// [`WsError::MessageTooLong`] if the message under way is known to be longer; it is final.
+    pub fn set_message_len(&mut self, message_len: u64) -> Result<(), WsError> {
+        self.limits.message_len = message_len;
+        let checked = self.message.map_or(Ok(()), |message| self.check_len(&message));
+        checked.inspect_err(|&error| self.outcome = Outcome::Failed(error))
+    }
+
+    /// Bytes that are missing of the frame whose payload is being read, compressed if it is.
     pub fn frame_remaining(&self) -> u64 {
-        self.payload.map_or(0, |payload| payload.head.len - payload.received)
+        self.frame.map_or(0, |frame| frame.head.len - frame.received)
+    }
+
+    /// Whether [`decode`](MessageDecoder::decode) needs room to inflate to: inside a frame of a
+    /// compressed message.
+    pub fn needs_room(&self) -> bool {
+        self.frame.is_some() && self.message.is_some_and(|it| it.coding == Coding::Deflate)
     }
 
     fn frame(&mut self, input: &mut [u8]) -> Result<Decoded, WsError> {
-        const NOTHING: Decoded = Decoded { consumed: 0, event: None };
-        let Some((head, head_len)) = frame::parse_head(input, Sender::Client, Rsv::NONE)? else {
+        let head = frame::parse_head(input, Sender::Client, self.negotiated())?;
+        let Some((head, head_len)) = head else {
             return Ok(NOTHING);
         };
         if !head.opcode.is_control() {
@@ -196,109 +325,96 @@ impl MessageDecoder {
         Ok(Decoded { consumed: end, event: Some(event) })
     }
 
+    fn negotiated(&self) -> Rsv {
+        #[cfg(feature = "deflate")]
+        if self.inflater.is_some() {
+            return Rsv::RSV1;
+        }
+        Rsv::NONE
+    }
+
     /// A data frame begins: may it, here, and with that length?
     fn begin_data(&mut self, head: &FrameHead) -> Result<(), WsError> {
         let mut message = match (self.message, head.opcode) {
             (Some(message), Opcode::Continuation) => message,
             (None, Opcode::Continuation) => return Err(WsError::UnexpectedContinuation),
             (Some(_), _) => return Err(WsError::InterleavedMessage),
-            (None, Opcode::Text) => Message { kind: MessageKind::Text, len: 0, fragments: 0 },
-            (None, _) => Message { kind: MessageKind::Binary, len: 0, fragments: 0 },
+            (None, opcode) => Message::new(opcode, head.rsv),
         };
-        let Limits { message_len, fragment_count } = self.limits;
-        // No overflow: the frames before were received, and a frame is shorter than 2^63.
-        message.len += head.len;
-        if message.len > message_len {
-            return Err(WsError::MessageTooLong { limit: message_len });
-        }
+        message.len = message.len.saturating_add(head.len);
+        self.check_len(&message)?;
+        let Limits { fragment_count, empty_fragment_count, .. } = self.limits;
         if message.fragments == fragment_count {
             return Err(WsError::TooManyFragments { limit: fragment_count });
         }
         message.fragments += 1;
+        if head.len == 0 {
+            if message.empty_fragments == empty_fragment_count {
+                return Err(WsError::TooManyEmptyFragments { limit: empty_fragment_count });
+            }
+            message.empty_fragments += 1;
+        }
         self.message = Some(message);
-        self.payload = Some(Payload { head: *head, received: 0 });
+        self.frame = Some(Frame { head: *head, received: 0 });
         Ok(())
     }
 
-    fn data(&mut self, mut payload: Payload, input: &mut [u8]) -> Result<Decoded, WsError> {
-        let left = payload.head.len - payload.received;
+    /// Whether the message is within its limit, as far as is known.
+    fn check_len(&self, message: &Message) -> Result<(), WsError> {
+        let limit = self.limits.message_len;
+        let is_within = match message.coding {
+            Coding::Plain => message.len <= limit,
+            Coding::Deflate => {
+                // Empty blocks would otherwise be a way to send for ever and say nothing. A code has
+                // 9 bits for a byte at worst.
+                message.len <= limit.saturating_add(limit / 8).saturating_add(64)
+                    && message.inflated_len <= limit
+            }
+        };
+        if is_within { Ok(()) } else { Err(WsError::MessageTooLong { limit }) }
+    }
+
+    fn data(&mut self, mut frame: Frame, input: &mut [u8]) -> Result<Decoded, WsError> {
+        let left = frame.head.len - frame.received;
         let len = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         if len == 0 && left > 0 {
-            return Ok(Decoded { consumed: 0, event: None });
+            return Ok(NOTHING);
         }
         let kind = self.message.map_or(MessageKind::Binary, |message| message.kind);
         let data = &mut input[..len];
-        frame::apply_mask(data, payload.head.mask.unwrap_or_default(), payload.received);
+        frame::apply_mask(data, frame.head.mask.unwrap_or_default(), frame.received);
         if kind == MessageKind::Text {
             self.utf8.push(data)?;
         }
-        payload.received += len as u64;
-        let end = match (payload.received == payload.head.len, payload.head.fin) {
+        frame.received += len as u64;
+        let end = match (frame.received == frame.head.len, frame.head.fin) {
             (false, _) => End::No,
             (true, false) => End::Frame,
             (true, true) => End::Message,
         };
-        self.payload = (end == End::No).then_some(payload);
+        self.end_data(frame, end)?;
+        let event = Event::Data { kind, payload: Payload::Input(0..len), end };
+        Ok(Decoded { consumed: len, event: Some(event) })
+    }
+
+    /// Payload of the frame was read, and this ended with it.
+    fn end_data(&mut self, frame: Frame, end: End) -> Result<(), WsError> {
+        self.frame = (end == End::No).then_some(frame);
         if end == End::Message {
             self.message = None;
             self.utf8.finish()?;
         }
-        Ok(Decoded { consumed: len, event: Some(Event::Data { kind, data: 0..len, end }) })
-    }
-}
-
-/// Checks text that comes in pieces cut anywhere, also inside a character, and fails with the first
-/// byte that can't be part of any UTF-8.
-#[derive(Clone, Debug, Default)]
-pub struct Utf8Stream {
-    /// The start of a character whose end is to come.
-    partial: [u8; 4],
-    partial_len: usize,
-}
-
-impl Utf8Stream {
-    /// The next piece.
-    ///
-    /// # Errors
-    ///
-    /// [`WsError::NotUtf8`].
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), WsError> {
-        let mut bytes = bytes;
-        while self.partial_len > 0 {
-            let [first, rest @ ..] = bytes else {
-                return Ok(());
-            };
-            // Four bytes are a character or a fault, so this never runs over.
-            self.partial[self.partial_len] = *first;
-            self.partial_len += 1;
-            bytes = rest;
-            match core::str::from_utf8(&self.partial[..self.partial_len]) {
-                Ok(_) => self.partial_len = 0,
-                Err(error) if error.error_len().is_some() => return Err(WsError::NotUtf8),
-                Err(_) => {}
-            }
-        }
-        let Err(error) = simdutf8::compat::from_utf8(bytes) else {
-            return Ok(());
-        };
-        if error.error_len().is_some() {
-            return Err(WsError::NotUtf8);
-        }
-        let partial = &bytes[error.valid_up_to()..];
-        self.partial[..partial.len()].copy_from_slice(partial);
-        self.partial_len = partial.len();
         Ok(())
     }
+}
 
-    /// The end of the text; the next piece starts another one.
-    ///
-    /// # Errors
-    ///
-    /// [`WsError::NotUtf8`] if the text ends inside a character.
-    pub fn finish(&mut self) -> Result<(), WsError> {
-        match core::mem::take(&mut self.partial_len) {
-            0 => Ok(()),
-            _ => Err(WsError::NotUtf8),
-        }
+impl Message {
+    fn new(opcode: Opcode, rsv: Rsv) -> Message {
+        let kind = match opcode {
+            Opcode::Text => MessageKind::Text,
+            _ => MessageKind::Binary,
+        };
+        let coding = if rsv == Rsv::RSV1 { Coding::Deflate } else { Coding::Plain };
+        Message { kind, coding, len: 0, inflated_len: 0, fragments: 0, empty_fragments: 0 }
     }
 }

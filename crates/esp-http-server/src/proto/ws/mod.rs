@@ -1,7 +1,17 @@
-//! WebSocket (RFC 6455): frames, the opening handshake, messages.
+//! WebSocket (RFC 6455) and its extension `permessage-deflate` (RFC 7692).
+//!
+//! | module | what it does | RFC |
+//! |---|---|---|
+//! | [`handshake`] | the server's side of the opening handshake; which pages may come | 6455 §4.2 |
+//! | [`extension`] | what extensions a client offers | 6455 §9.1 |
+//! | [`frame`] | heads of frames, masks, close payloads | 6455 §5, §7.4 |
+//! | [`message`] | from received bytes to messages and control frames | 6455 §5.4 to §5.6, §8.1 |
+//! | `deflate` (with that feature) | compressed messages | 7692 |
 
 use core::fmt;
 
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod extension;
 pub mod frame;
 pub mod handshake;
@@ -28,9 +38,11 @@ pub enum WsError {
     InterleavedMessage,
     /// Text that isn't UTF-8 (section 8.1).
     NotUtf8,
+    /// Compressed data that can't be inflated, or that ends before its end (RFC 7692, section 7.2.2).
+    NotDeflate,
     /// A close frame with one byte of payload or with a code that must not be sent (section 7.4).
     ClosePayload,
-    /// The message is longer than the limit, in bytes.
+    /// The message is longer than the limit, in bytes; a compressed one may be so once inflated.
     MessageTooLong {
         /// [`Limits::message_len`](message::Limits::message_len).
         limit: u64,
@@ -40,16 +52,22 @@ pub enum WsError {
         /// [`Limits::fragment_count`](message::Limits::fragment_count).
         limit: u32,
     },
+    /// The message has more frames without payload than the limit.
+    TooManyEmptyFragments {
+        /// [`Limits::empty_fragment_count`](message::Limits::empty_fragment_count).
+        limit: u32,
+    },
 }
 
 impl WsError {
     /// The code to close with.
     pub const fn close_code(self) -> frame::CloseCode {
         match self {
-            Self::NotUtf8 => frame::CloseCode::INVALID_DATA,
+            Self::NotUtf8 | Self::NotDeflate => frame::CloseCode::INVALID_DATA,
             Self::MessageTooLong { .. } | Self::TooManyFragments { .. } => {
                 frame::CloseCode::TOO_BIG
             }
+            Self::TooManyEmptyFragments { .. } => frame::CloseCode::POLICY_VIOLATION,
             _ => frame::CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -68,12 +86,16 @@ impl fmt::Display for WsError {
             Self::UnexpectedContinuation => f.write_str("a continuation of no message"),
             Self::InterleavedMessage => f.write_str("a message begins inside another one"),
             Self::NotUtf8 => f.write_str("a text message or close reason is not UTF-8"),
+            Self::NotDeflate => f.write_str("a compressed message can't be inflated"),
             Self::ClosePayload => f.write_str("a close frame has an invalid code"),
             Self::MessageTooLong { limit } => {
                 write!(f, "a message is longer than {limit} bytes")
             }
             Self::TooManyFragments { limit } => {
                 write!(f, "a message comes in more than {limit} frames")
+            }
+            Self::TooManyEmptyFragments { limit } => {
+                write!(f, "a message has more than {limit} empty frames")
             }
         }
     }

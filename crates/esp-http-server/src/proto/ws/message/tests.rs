@@ -1,15 +1,18 @@
 //! Tests of messages. Every exchange goes through [`events`], which also feeds it cut at every byte
 //! and byte by byte: what arrives must not depend on the network.
 
-use crate::proto::random;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::proto::random;
 use crate::proto::ws::frame::CloseCode;
 
-const LIMITS: Limits = Limits { message_len: 300, fragment_count: 8 };
+mod autobahn;
+#[cfg(feature = "deflate")]
+mod compressed;
+
+const LIMITS: Limits = Limits { message_len: 300, fragment_count: 8, empty_fragment_count: 4 };
 const KEY: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 
 /// What arrived, with payload put together.
@@ -23,6 +26,8 @@ enum Got {
 
 use Got::*;
 use MessageKind::*;
+
+type Outcome = Result<Vec<Got>, (Vec<Got>, WsError)>;
 
 /// A client's frame.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -42,22 +47,37 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// How a test reads.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// By [`MessageDecoder::decode_into`].
+    Whole,
+    /// By [`MessageDecoder::decode`], with so much room.
+    Room(usize),
+}
+
 /// Feeds `input` in pieces that end at `ends`.
 fn events_in_steps(
-    limits: Limits,
+    mut decoder: MessageDecoder,
+    reading: Reading,
     input: &[u8],
     ends: impl Iterator<Item = usize>,
-) -> Result<Vec<Got>, (Vec<Got>, WsError)> {
-    let mut decoder = MessageDecoder::new(limits);
+) -> Outcome {
     let (mut got, mut message, mut at) = (Vec::new(), Vec::new(), 0);
     for end in ends {
         loop {
             // A copy, as what isn't consumed must be there again as it came.
             let mut piece = input[at..end].to_vec();
-            let decoded = match decoder.decode(&mut piece) {
+            let mut room = vec![0; if let Reading::Room(len) = reading { len } else { 0 }];
+            let result = match reading {
+                Reading::Whole => decoder.decode_into(&mut piece, &mut message),
+                Reading::Room(_) => decoder.decode(&mut piece, &mut room),
+            };
+            let decoded = match result {
                 Ok(decoded) => decoded,
                 Err(error) => {
-                    assert_eq!(decoder.decode(&mut [0x82, 0x80, 0, 0, 0, 0]), Err(error), "final");
+                    let again = decoder.decode(&mut [0x82, 0x80, 0, 0, 0, 0], &mut room);
+                    assert_eq!(again, Err(error), "final");
                     return Err((got, error));
                 }
             };
@@ -68,8 +88,15 @@ fn events_in_steps(
             match decoded.event {
                 None => break,
                 Some(Event::Frame(_)) => {}
-                Some(Event::Data { kind, data, end }) => {
-                    message.extend_from_slice(&piece[data]);
+                Some(Event::Data { kind, payload, end }) => {
+                    match (reading, payload) {
+                        (Reading::Whole, Payload::Room(data)) => {
+                            assert_eq!(data.end, message.len())
+                        }
+                        (Reading::Whole, Payload::Input(_)) => panic!("it is in the message"),
+                        (_, Payload::Room(data)) => message.extend_from_slice(&room[data]),
+                        (_, Payload::Input(data)) => message.extend_from_slice(&piece[data]),
+                    }
                     if end == End::Message {
                         got.push(Message(kind, core::mem::take(&mut message)));
                     }
@@ -83,17 +110,25 @@ fn events_in_steps(
     Ok(got)
 }
 
-fn events_within(limits: Limits, input: &[u8]) -> Result<Vec<Got>, (Vec<Got>, WsError)> {
-    let whole = events_in_steps(limits, input, [input.len()].into_iter());
-    for cut in 0..input.len() {
-        let in_two = events_in_steps(limits, input, [cut, input.len()].into_iter());
-        assert_eq!(in_two, whole, "cut at {cut}");
+/// What arrives at a decoder, made anew for each way to cut and to read the input.
+fn events_at(decoder: impl Fn() -> MessageDecoder, input: &[u8]) -> Outcome {
+    let whole = events_in_steps(decoder(), Reading::Whole, input, [input.len()].into_iter());
+    for reading in [Reading::Whole, Reading::Room(1), Reading::Room(7)] {
+        for cut in 0..input.len() {
+            let ends = [cut, input.len()].into_iter();
+            assert_eq!(events_in_steps(decoder(), reading, input, ends), whole, "cut at {cut}");
+        }
+        let every_byte = events_in_steps(decoder(), reading, input, 0..=input.len());
+        assert_eq!(every_byte, whole, "byte by byte");
     }
-    assert_eq!(events_in_steps(limits, input, 0..=input.len()), whole, "byte by byte");
     whole
 }
 
-fn events(frames: &[Vec<u8>]) -> Result<Vec<Got>, (Vec<Got>, WsError)> {
+fn events_within(limits: Limits, input: &[u8]) -> Outcome {
+    events_at(|| MessageDecoder::new(limits), input)
+}
+
+fn events(frames: &[Vec<u8>]) -> Outcome {
     events_within(LIMITS, &frames.concat())
 }
 
@@ -139,22 +174,23 @@ fn fragments_are_joined_around_control_frames() {
 fn an_empty_frame_gives_its_data_once() {
     let mut input = frame(0x82, b"");
     let mut decoder = MessageDecoder::new(LIMITS);
-    let head = decoder.decode(&mut input).unwrap();
+    let head = decoder.decode(&mut input, &mut []).unwrap();
     assert!(matches!(head.event, Some(Event::Frame(FrameHead { len: 0, .. }))));
-    let data = Some(Event::Data { kind: Binary, data: 0..0, end: End::Message });
-    assert_eq!(decoder.decode(&mut []), Ok(Decoded { consumed: 0, event: data }));
-    assert_eq!(decoder.decode(&mut []), Ok(Decoded { consumed: 0, event: None }));
+    let payload = Payload::Input(0..0);
+    let event = Some(Event::Data { kind: Binary, payload, end: End::Message });
+    assert_eq!(decoder.decode(&mut [], &mut []), Ok(Decoded { consumed: 0, event }));
+    assert_eq!(decoder.decode(&mut [], &mut []), Ok(NOTHING));
 }
 
 #[test]
 fn a_frames_length_is_known_before_its_payload() {
     let mut input = frame(0x02, b"hello");
     let mut decoder = MessageDecoder::new(LIMITS);
-    let Decoded { consumed, event } = decoder.decode(&mut input).unwrap();
+    let Decoded { consumed, event } = decoder.decode(&mut input, &mut []).unwrap();
     assert!(matches!(event, Some(Event::Frame(FrameHead { len: 5, fin: false, .. }))));
     assert_eq!(decoder.frame_remaining(), 5);
-    let decoded = decoder.decode(&mut input[consumed..consumed + 2]).unwrap();
-    let data = Some(Event::Data { kind: Binary, data: 0..2, end: End::No });
+    let decoded = decoder.decode(&mut input[consumed..consumed + 2], &mut []).unwrap();
+    let data = Some(Event::Data { kind: Binary, payload: Payload::Input(0..2), end: End::No });
     assert_eq!((decoded.event, &input[consumed..consumed + 2]), (data, &b"he"[..]));
     assert_eq!(decoder.frame_remaining(), 3);
 }
@@ -192,22 +228,89 @@ fn the_longest_message_passes_and_one_byte_more_does_not() {
     // The head is enough: no byte of the payload is waited for, and no length overflows.
     let head = [&b"\x82\xff"[..], &(u64::MAX >> 1).to_be_bytes(), &KEY].concat();
     assert_eq!(error(&[frame(0x02, b"a"), [b"\x80", &head[1..]].concat()]), long);
-    let unlimited = Limits { message_len: u64::MAX, fragment_count: u32::MAX };
+    let unlimited = Limits { message_len: u64::MAX, ..LIMITS };
     assert_eq!(events_within(unlimited, &head), Ok(vec![]));
+}
+
+#[test]
+fn the_limit_may_change_while_a_message_arrives() {
+    let mut decoder = MessageDecoder::new(LIMITS);
+    let mut input = frame(0x02, &[1; 100]);
+    decoder.decode(&mut input, &mut []).unwrap();
+    for limit in [u64::MAX, 101, 100] {
+        assert_eq!(decoder.set_message_len(limit), Ok(()));
+    }
+    let long = WsError::MessageTooLong { limit: 99 };
+    assert_eq!(decoder.set_message_len(99), Err(long));
+    assert_eq!(decoder.decode(&mut input, &mut []), Err(long), "it is final");
+
+    let mut decoder = MessageDecoder::new(LIMITS);
+    assert_eq!(decoder.set_message_len(0), Ok(()), "there is no message yet");
+    assert_eq!(
+        decoder.decode(&mut frame(0x82, b"a"), &mut []),
+        Err(WsError::MessageTooLong { limit: 0 })
+    );
 }
 
 #[test]
 fn the_most_fragments_pass_and_one_more_does_not() {
     let with = |count: usize| {
-        let mut frames = vec![frame(0x00, b""); count];
+        let mut frames = vec![frame(0x00, b"a"); count];
         frames[0][0] = 0x02;
         frames[count - 1][0] = 0x80;
         frames
     };
     for count in [7, 8] {
-        assert_eq!(events(&with(count)).unwrap(), [Message(Binary, vec![])]);
+        assert_eq!(events(&with(count)).unwrap(), [Message(Binary, vec![b'a'; count])]);
     }
-    assert_eq!(error(&with(9)), WsError::TooManyFragments { limit: 8 });
+    let error = error(&with(9));
+    assert_eq!(error, WsError::TooManyFragments { limit: 8 });
+    assert_eq!(error.close_code(), CloseCode::TOO_BIG);
+}
+
+#[test]
+fn a_flood_of_empty_fragments_ends_at_its_limit() {
+    let with = |count: usize| {
+        let mut frames = vec![frame(0x00, b""); count + 1];
+        frames[0] = frame(0x01, b"a");
+        frames[count][0] = 0x80;
+        frames
+    };
+    for count in [3, 4] {
+        assert_eq!(events(&with(count)).unwrap(), [Message(Text, b"a".into())]);
+    }
+    let flood = error(&with(5));
+    assert_eq!(flood, WsError::TooManyEmptyFragments { limit: 4 });
+    assert_eq!(flood.close_code(), CloseCode::POLICY_VIOLATION);
+    let two_messages = [with(4), with(4)].concat();
+    assert_eq!(events(&two_messages).unwrap().len(), 2, "the limit is one message's");
+}
+
+#[test]
+fn a_frame_is_read_in_parts_into_a_buffer_of_any_size() {
+    let text = "Grüße aus Köln".as_bytes();
+    for buffer_len in 1..=text.len() + 1 {
+        let mut input = frame(0x81, text);
+        let mut decoder = MessageDecoder::new(LIMITS);
+        let Decoded { consumed: mut at, event } = decoder.decode(&mut input, &mut []).unwrap();
+        assert!(matches!(event, Some(Event::Frame(head)) if head.len == text.len() as u64));
+        let mut read = Vec::new();
+        loop {
+            let part_len = buffer_len.min(input.len() - at);
+            let part = &mut input[at..at + part_len];
+            let decoded = decoder.decode(part, &mut []).unwrap();
+            let Some(Event::Data { payload: Payload::Input(data), end, .. }) = decoded.event else {
+                panic!("there is a part: {decoded:?}");
+            };
+            read.extend_from_slice(&part[data]);
+            at += decoded.consumed;
+            assert_eq!(decoder.frame_remaining() as usize, text.len() - read.len());
+            if end == End::Message {
+                break;
+            }
+        }
+        assert_eq!(read, text);
+    }
 }
 
 #[test]
@@ -238,23 +341,6 @@ fn text_is_utf8_however_it_is_cut() {
         assert!(events(&[frame(0x82, invalid)]).is_ok(), "binary may be anything");
     }
     assert_eq!(WsError::NotUtf8.close_code(), CloseCode::INVALID_DATA);
-}
-
-#[test]
-fn invalid_text_fails_with_its_first_byte() {
-    let mut stream = Utf8Stream::default();
-    assert_eq!(stream.push(b"ok \xf4"), Ok(()));
-    assert_eq!(stream.push(b""), Ok(()));
-    // Beyond U+10FFFF: known before the character is whole.
-    assert_eq!(stream.push(b"\x90"), Err(WsError::NotUtf8));
-}
-
-#[test]
-fn a_broken_end_of_text_does_not_reach_the_next_message() {
-    let mut stream = Utf8Stream::default();
-    stream.push(b"\xe2\x82").unwrap();
-    assert_eq!(stream.finish(), Err(WsError::NotUtf8));
-    assert_eq!(stream.push("€".as_bytes()).and_then(|()| stream.finish()), Ok(()));
 }
 
 #[test]
@@ -302,9 +388,13 @@ fn mutated_frames_never_panic_and_never_depend_on_the_cut() {
 
 #[test]
 fn errors_are_told_to_people() {
-    let text: Vec<String> = [WsError::Mask, WsError::MessageTooLong { limit: 300 }]
-        .map(|error| alloc::format!("{error}"))
-        .into();
-    assert_eq!(text[0], "a client's frame is not masked, or a server's frame is");
-    assert_eq!(text[1], "a message is longer than 300 bytes");
+    for (error, text) in [
+        (WsError::Mask, "a client's frame is not masked, or a server's frame is"),
+        (WsError::NotDeflate, "a compressed message can't be inflated"),
+        (WsError::MessageTooLong { limit: 300 }, "a message is longer than 300 bytes"),
+        (WsError::TooManyFragments { limit: 8 }, "a message comes in more than 8 frames"),
+        (WsError::TooManyEmptyFragments { limit: 4 }, "a message has more than 4 empty frames"),
+    ] {
+        assert_eq!(alloc::format!("{error}"), text);
+    }
 }
