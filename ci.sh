@@ -64,6 +64,7 @@ step_lint() {
     # The feature sets that the workspace as a whole never builds.
     lint --package esp-event --all-targets --no-default-features
     lint --package esp-http-server --all-targets --no-default-features
+    lint --package esp-http-server --all-targets --no-default-features --features deflate
     lint --package esp-tls --all-targets --no-default-features --features std,ring
     lint --package esp-tls --all-targets --no-default-features --features std,rustcrypto
     lint --package esp-tls --no-default-features --features rustcrypto
@@ -95,6 +96,7 @@ step_doc() {
 step_no_std() {
     build_bare --package esp-event --no-default-features
     build_bare --package esp-http-server --no-default-features
+    build_bare --package esp-http-server --no-default-features --features deflate
     build_bare --package esp-tls --no-default-features --features rustcrypto
     build_bare --package esp-https-server --no-default-features --features rustcrypto
 }

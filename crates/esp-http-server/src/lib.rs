@@ -60,6 +60,7 @@
 //!
 //! - `std`, the default: the module `front` with `HttpServer` (on Linux), panics of handlers contained,
 //!   `std::io::Read` and `Write` for bodies.
+//! - `deflate`, on by default: [`proto::ws::deflate`], compressed WebSocket messages; `no_std`, too.
 //!
 //! # Without `std`
 //!

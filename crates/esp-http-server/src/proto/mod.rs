@@ -16,7 +16,7 @@
 //! | [`form`] | urlencoded forms | URL standard §5 |
 //! | [`event_stream`] | server-sent events | HTML standard §9.2 |
 //! | [`cookie`] | the `Cookie` field | 6265 |
-//! | [`ws`] | WebSocket: frames, handshake, messages | 6455 |
+//! | [`ws`] | WebSocket: handshake, frames, messages, compression | 6455, 7692 |
 
 pub mod body;
 pub mod cookie;

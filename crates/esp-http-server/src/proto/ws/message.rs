@@ -222,7 +222,11 @@ impl MessageDecoder {
     /// # Errors
     ///
     /// [`WsError`], which is final: it is answered again.
-    pub fn decode(&mut self, input: &mut [u8], room: &mut [u8]) -> Result<Decoded, WsError> {
+    pub fn decode(
+        &mut self,
+        input: &mut [u8],
+        #[cfg_attr(not(feature = "deflate"), expect(unused_variables))] room: &mut [u8],
+    ) -> Result<Decoded, WsError> {
         match self.outcome {
             Outcome::Open => {}
             Outcome::Closed => {
@@ -238,8 +242,6 @@ impl MessageDecoder {
             (Some(frame), _) => self.data(frame, input),
             (None, _) => self.frame(input),
         };
-        // Without the feature nothing is ever compressed.
-        let _ = room;
         decoded.inspect_err(|&error| self.outcome = Outcome::Failed(error))
     }
 

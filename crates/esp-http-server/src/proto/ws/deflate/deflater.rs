@@ -34,8 +34,7 @@ pub struct Deflater {
 const LEVEL: u8 = 4;
 
 impl Deflater {
-    /// A deflater, with all of its 320 kB. Making it needs some of them on the stack, too, so it is
-    /// not made where stacks are small: not in a handler.
+    /// A deflater, with all of its 320 kB. See [the module](super) for what it takes of the stack.
     #[expect(clippy::new_without_default, reason = "320 kB should be asked for by name")]
     pub fn new() -> Deflater {
         let compressor = CompressorOxide::with_params(

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::*;
-use crate::proto::head::{Limits, Parsed};
+use crate::proto::head::{HeadError, Limits, Parsed};
 
 const VALID: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -74,6 +74,13 @@ fn a_handshake_with_a_body_is_refused() {
         let error = accept(&get(&format!("{VALID}{body}"))).unwrap_err();
         assert_eq!((error, error.status().code()), (HandshakeError::Body, 400));
     }
+}
+
+#[test]
+fn a_handshake_without_host_is_no_request() {
+    let input = format!("GET /ws HTTP/1.1\r\n{VALID}\r\n");
+    let limits = Limits { head_len: 1 << 16, uri_len: 100, field_count: 100 };
+    assert_eq!(Head::new().parse(input.as_bytes(), &limits), Err(HeadError::MissingHost));
 }
 
 #[test]
