@@ -95,6 +95,16 @@ pub enum Error {
     NotWebSocket,
     /// The server stops or has stopped.
     Stopping,
+    /// The request is detached: the thread that has it has the session, too.
+    #[cfg(feature = "std")]
+    Detached,
+    /// A detached request was given back without a response, or with a part of one.
+    #[cfg(feature = "std")]
+    Unanswered,
+    /// The call would have blocked a thread that drives a server, which may be what it would have
+    /// waited for.
+    #[cfg(feature = "std")]
+    WouldBlockWorker,
     /// The configuration can't work; the text says which field and why.
     Config(String),
 
@@ -126,6 +136,15 @@ impl Error {
             Self::BodyTooLong { .. } => Status::CONTENT_TOO_LARGE,
             _ => Status::INTERNAL_SERVER_ERROR,
         })
+    }
+
+    /// What a handler ended with, as an error of ours.
+    #[cfg(feature = "std")]
+    pub(crate) fn of_handler(error: HandlerError) -> Self {
+        match error.downcast::<Boxed>() {
+            Ok(ours) => ours.0,
+            Err(other) => Self::Other(other),
+        }
     }
 
     /// The error of ours in what a handler ended with.
@@ -230,6 +249,12 @@ impl fmt::Display for Error {
             Self::NoSession => f.write_str("no such session; its client has left"),
             Self::NotWebSocket => f.write_str("the session is no WebSocket"),
             Self::Stopping => f.write_str("the server is stopping"),
+            #[cfg(feature = "std")]
+            Self::Detached => f.write_str("the request is detached; its thread has the session"),
+            #[cfg(feature = "std")]
+            Self::Unanswered => f.write_str("the detached request was not answered in full"),
+            #[cfg(feature = "std")]
+            Self::WouldBlockWorker => f.write_str("this would block a thread that drives a server"),
             Self::Config(what) => f.write_str(what),
             #[cfg(feature = "std")]
             Self::Io(what, error) => write!(f, "{what}: {error}"),

@@ -117,6 +117,8 @@ pub use esp_event::{EventLoop, Subscription};
 pub use error::{Error, HandlerError, Result};
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use front::HttpServer;
+#[cfg(feature = "std")]
+pub use handler::DetachedRequest;
 pub use handler::{
     Chunks, EventStream, KeepAlive, Message, RawResponse, Request, Response, Stacks, WsRequest,
 };
@@ -129,7 +131,7 @@ pub use proto::status::{ErrorCode, Status};
 pub use proto::ws::frame::CloseCode;
 pub use server::{
     Events, HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice,
-    Observer, OpenSession, Server, ServerBuilder, ServerContext, ServerHandle, SessionId,
+    Observer, OpenSession, Peer, Server, ServerBuilder, ServerContext, ServerHandle, SessionId,
     SessionKind, SessionSocket, SessionTransport, Transport, UriHandler, WsClient,
 };
 pub use time::Instant;

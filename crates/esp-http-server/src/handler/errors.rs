@@ -71,19 +71,49 @@ pub(crate) fn run(
 ) -> Outcome {
     let outcome = run_contained(&mut link, handler);
     let conn = link.conn_mut();
-    if conn.is_over() || conn.ws.is_some() || conn.io().reply != Reply::None {
+    #[cfg(feature = "std")]
+    if is_detached(conn, &outcome) {
         return outcome;
+    }
+    if !note_failure(conn, &outcome) {
+        return outcome;
+    }
+    run_err_handler(link, err_handlers).unwrap_or(outcome)
+}
+
+/// Notes what the client is to be told of a handler that has ended before it has answered; `false` if
+/// it was answered, or there is nobody to tell.
+pub(crate) fn note_failure(conn: &mut Conn, outcome: &Outcome) -> bool {
+    if conn.is_over() || conn.ws.is_some() || conn.io().reply != Reply::None {
+        return false;
     }
     if let Outcome::Returned(Ok(())) = outcome {
         log::error!("session {}: the handler returned without a response", conn.id);
     }
-    conn.io_mut().failure = Failure::of(&outcome);
-    let stays = match &outcome {
+    conn.io_mut().failure = Failure::of(outcome);
+    let stays = match outcome {
         Outcome::Returned(Err(error)) => Error::find(error).is_some_and(leaves_body_readable),
         Outcome::Returned(Ok(())) | Outcome::Panicked => false,
     };
     conn.keep_alive &= stays;
-    run_err_handler(link, err_handlers).unwrap_or(outcome)
+    true
+}
+
+/// Whether the handler has left its request to a detached one. If it has detached it and then ended
+/// in any other way, the request is its own after all.
+#[cfg(feature = "std")]
+fn is_detached(conn: &mut Conn, outcome: &Outcome) -> bool {
+    let is_over = conn.is_over();
+    let io = conn.io_mut();
+    let leaves = matches!(outcome, Outcome::Returned(Ok(()))) && io.reply == Reply::None;
+    if leaves && !is_over {
+        return io.detached.is_some();
+    }
+    match io.detached.take() {
+        Some(side) if !is_over => side.refuse(),
+        side => drop(side),
+    }
+    false
 }
 
 /// Runs the error handler for the failure at hand; `None` if nobody has registered one.
@@ -169,6 +199,7 @@ impl Request<'_> {
     /// [`Error::ResponseStarted`]; what the error handler has returned, and then the session closes
     /// if it is passed on, as upstream has it.
     pub fn handle_err(&mut self, code: ErrorCode, text: Option<&str>) -> Result {
+        self.link_mut().stamp();
         let conn = self.link_mut().conn_mut();
         if conn.io().reply != Reply::None {
             return Err(Error::ResponseStarted);

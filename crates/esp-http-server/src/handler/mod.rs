@@ -7,13 +7,19 @@
 //! - [`session`](self): what both have of their session: contexts, addresses, transports.
 //! - [`route`](self): what both have of their URI handler: parameters of its URI, its context.
 //! - [`ws`]: WebSocket sessions and messages.
+//! - [`detached`](self): requests that leave their handler for another thread; [`handover`](self): how
+//!   their connection gets there and back.
 //! - [`errors`](self): errors that a client is told of, and error handlers.
 //! - [`task`](self): the coroutine that a handler runs on, and the only place where it is suspended.
 
 mod chunks;
+#[cfg(feature = "std")]
+mod detached;
 mod errors;
 mod events;
 mod form;
+#[cfg(feature = "std")]
+mod handover;
 mod raw;
 mod reply;
 mod request;
@@ -24,8 +30,14 @@ mod task;
 pub(crate) mod ws;
 
 pub use chunks::Chunks;
+#[cfg(feature = "std")]
+pub use detached::DetachedRequest;
+#[cfg(feature = "std")]
+pub(crate) use errors::note_failure;
 pub(crate) use errors::{Failure, run, run_err_handler, write_failure};
 pub use events::EventStream;
+#[cfg(feature = "std")]
+pub(crate) use handover::{Ask, EngineSide, Return};
 pub use raw::RawResponse;
 pub(crate) use reply::write_simple;
 pub use request::Request;

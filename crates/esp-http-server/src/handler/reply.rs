@@ -52,6 +52,7 @@ pub(super) fn begin(link: &mut Link<'_>, lead: &Lead<'_>, framing: Framing) -> R
     if lead.status.is_informational() {
         return Err(Error::InvalidStatus(alloc::format!("{}", lead.status)));
     }
+    link.stamp();
     Ok(write_head(link.conn_mut(), lead, framing))
 }
 

@@ -3,11 +3,12 @@
 use alloc::boxed::Box;
 use core::any::Any;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::task::Wait;
 use super::{Request, WsRequest};
 use crate::error::Result;
-use crate::server::SessionTransport;
+use crate::server::{Peer, SessionTransport};
 
 macro_rules! session_methods {
     ($($holder:ident)*) => {$(
@@ -55,6 +56,36 @@ macro_rules! session_methods {
 session_methods!(Request WsRequest);
 
 impl Request<'_> {
+    /// What the client still does, as far as the server knows: a cheap question, which waits for
+    /// nothing.
+    ///
+    /// In a handler that is what was known when it last waited; of a
+    /// [`DetachedRequest`](crate::DetachedRequest), what the server knows now.
+    pub fn peer(&self) -> Peer {
+        #[cfg(feature = "std")]
+        if let Some(handover) = self.link.handover() {
+            return handover.peer();
+        }
+        let conn = self.link.conn();
+        if conn.is_closing() { Peer::Gone } else { conn.peer }
+    }
+
+    /// Waits until the client has finished sending or has left, but not longer than `longest`, and
+    /// says what it still does.
+    ///
+    /// Bytes that come meanwhile are kept for [`recv`](Self::recv), up to 16 kB; what the client does
+    /// behind them is not seen.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`](crate::Error::Closed) if it has left, or the session ends.
+    pub fn wait_peer(&mut self, longest: Duration) -> Result<Peer> {
+        if self.link.conn().peer == Peer::Sending {
+            self.link.wait(Wait::PeerEnd(longest))?;
+        }
+        Ok(self.link.conn().peer)
+    }
+
     /// Has the session's bytes pass through `transport`, this response and all later ones (upstream's
     /// `httpd_sess_set_recv_override` and its kin). What was written before leaves first, without it;
     /// this waits until that has left.
@@ -64,7 +95,8 @@ impl Request<'_> {
     /// [`Error::TimedOut`](crate::Error::TimedOut) and [`Error::Closed`](crate::Error::Closed) if it
     /// could not leave.
     pub fn set_transport(&mut self, transport: Box<dyn SessionTransport>) -> Result {
-        if !self.link.conn().io().tx.is_empty() {
+        let io = self.link.conn().io();
+        if io.tx_ahead_len > 0 || !io.tx.is_empty() {
             self.link.wait(Wait::Flushed)?;
         }
         self.link.conn_mut().set_transport(transport);

@@ -17,15 +17,23 @@
 //! So nothing is shared between the two, nothing is locked, and nothing is unsafe. A task that is
 //! suspended is never dropped: it is told [`Wake::Closing`], after which it can't wait any more, and
 //! runs to its end.
+//!
+//! A request that was detached does the same on a thread of its own, which is blocked where a task is
+//! suspended (`handover.rs`).
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use corosensei::stack::Stack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
+#[cfg(feature = "std")]
+use super::handover::Handover;
 use crate::error::{Error, HandlerError};
-use crate::server::{Conn, Found, TX_HIGH};
+#[cfg(feature = "std")]
+use crate::server::is_worker_thread;
+use crate::server::{Conn, TX_HIGH, UriHandler};
 
 /// Where stacks for handlers come from.
 pub trait Stacks {
@@ -57,6 +65,8 @@ pub(crate) enum Wait {
     Flushed,
     /// So much time to pass; none means the next turn of the engine.
     For(Duration),
+    /// The peer to finish sending, but not longer than this.
+    PeerEnd(Duration),
 }
 
 /// Why a handler goes on.
@@ -95,7 +105,7 @@ impl<S: Stack> Task<S> {
         Self(Coroutine::with_stack(stack, move |yielder: &Yielder<Parcel, Waiting>, parcel| {
             let (conn, _) = parcel;
             let mut conn = Some(conn);
-            let outcome = run(Link { conn: &mut conn, yielder, route: None });
+            let outcome = run(Link { conn: &mut conn, way: Way::Task(yielder), route: None });
             (conn.expect("a handler that ends has its connection"), outcome)
         }))
     }
@@ -117,26 +127,59 @@ impl<S: Stack> Task<S> {
 /// A running handler's end of the line to the engine.
 pub(crate) struct Link<'t> {
     conn: &'t mut Option<Box<Conn>>,
-    yielder: &'t Yielder<Parcel, Waiting>,
+    way: Way<'t>,
     /// What was registered for the request's URI, if it was that which was started.
-    route: Option<&'t Found>,
+    route: Option<&'t Arc<UriHandler>>,
+}
+
+/// How the connection gets to the engine and back.
+#[derive(Clone, Copy)]
+enum Way<'t> {
+    /// From a stack to the worker's own, on one thread.
+    Task(&'t Yielder<Parcel, Waiting>),
+    /// From one thread to another.
+    #[cfg(feature = "std")]
+    Thread(&'t Arc<Handover>),
 }
 
 impl<'t> Link<'t> {
     /// With what the handler was registered as.
-    pub(crate) fn with_route<'r>(self, route: &'r Found) -> Link<'r>
+    pub(crate) fn with_route<'r>(self, route: &'r Arc<UriHandler>) -> Link<'r>
     where
         't: 'r,
     {
-        Link { conn: self.conn, yielder: self.yielder, route: Some(route) }
+        Link { conn: self.conn, way: self.way, route: Some(route) }
+    }
+
+    /// The line of a detached request, which has its connection.
+    #[cfg(feature = "std")]
+    pub(super) fn detached(conn: &'t mut Option<Box<Conn>>, handover: &'t Arc<Handover>) -> Self {
+        Self { conn, way: Way::Thread(handover), route: handover.route() }
+    }
+
+    /// Lets a response that is written now tell the date, as the engine does when it resumes a task.
+    pub(super) fn stamp(&mut self) {
+        #[cfg(feature = "std")]
+        if let Way::Thread(handover) = self.way {
+            self.conn_mut().io_mut().date = handover.date();
+        }
+    }
+
+    /// Where the connection of a detached request comes from and goes to.
+    #[cfg(feature = "std")]
+    pub(super) fn handover(&self) -> Option<&Handover> {
+        match self.way {
+            Way::Task(_) => None,
+            Way::Thread(handover) => Some(handover),
+        }
     }
 
     /// For a handler behind which another one may run.
     pub(crate) fn reborrow(&mut self) -> Link<'_> {
-        Link { conn: self.conn, yielder: self.yielder, route: self.route }
+        Link { conn: self.conn, way: self.way, route: self.route }
     }
 
-    pub(crate) fn route(&self) -> Option<&'t Found> {
+    pub(crate) fn route(&self) -> Option<&'t Arc<UriHandler>> {
         self.route
     }
 
@@ -154,13 +197,22 @@ impl<'t> Link<'t> {
     /// # Errors
     ///
     /// [`Error::TimedOut`] if the peer was waited for too long, [`Error::Closed`] if the session
-    /// ends. A handler that was told so once can't wait any more.
+    /// ends. A handler that was told so once can't wait any more. [`Error::WouldBlockWorker`] for a
+    /// detached request on a thread that must not block.
     pub(crate) fn wait(&mut self, wait: Wait) -> Result<(), Error> {
         if self.conn().is_closing() {
             return Err(Error::Closed);
         }
+        #[cfg(feature = "std")]
+        if matches!(self.way, Way::Thread(_)) && is_worker_thread() {
+            return Err(Error::WouldBlockWorker);
+        }
         let conn = self.conn.take().expect("a running handler has its connection");
-        let (conn, wake) = self.yielder.suspend((conn, wait));
+        let (conn, wake) = match self.way {
+            Way::Task(yielder) => yielder.suspend((conn, wait)),
+            #[cfg(feature = "std")]
+            Way::Thread(handover) => handover.wait(conn, wait),
+        };
         let conn = self.conn.insert(conn);
         match wake {
             Wake::Ready => Ok(()),
@@ -175,9 +227,10 @@ impl<'t> Link<'t> {
     /// Writes bytes behind those that already wait to be sent; waits while there are too many.
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         loop {
-            let tx = &mut self.conn_mut().io_mut().tx;
-            let (now, later) = bytes.split_at(bytes.len().min(TX_HIGH.saturating_sub(tx.len())));
-            tx.storage().extend_from_slice(now);
+            let io = self.conn_mut().io_mut();
+            let room = TX_HIGH.saturating_sub(io.tx_ahead_len + io.tx.len());
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            io.tx.storage().extend_from_slice(now);
             bytes = later;
             if bytes.is_empty() {
                 return Ok(());

@@ -12,12 +12,17 @@ use super::entrance::Entrance;
 use super::session::SessionId;
 use super::shared::Shared;
 use super::transport::SessionTransport;
+#[cfg(feature = "std")]
+use crate::handler::EngineSide;
 use crate::handler::ws::WsState;
 use crate::handler::{Failure, contain};
 use crate::net::{RxBuf, TxBuf};
 use crate::proto::body::BodyDecoder;
 use crate::proto::head::{BodyLen, Head};
 use crate::proto::status::Status;
+
+#[cfg(feature = "std")]
+mod stand_in;
 
 /// One client's connection, owned by whoever works on it: the engine, or the handler that runs.
 pub(crate) struct Conn {
@@ -36,6 +41,9 @@ pub(crate) struct Conn {
     /// Whether the session stays open after this response.
     pub(crate) keep_alive: bool,
     closing: bool,
+    /// Whether a detached request has the real one, and this is what the engine goes on with.
+    #[cfg(feature = "std")]
+    stands_in: bool,
 }
 
 /// What a session keeps for the application. Dropping any of it may run the application's code.
@@ -45,14 +53,14 @@ struct Attached {
     transport: Option<Box<dyn SessionTransport>>,
 }
 
-/// What the peer still does.
+/// What the client at the other end of a session still does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Peer {
+pub enum Peer {
     /// It may send.
     Sending,
     /// It has finished sending, and may be waiting for an answer.
     Finished,
-    /// It is gone.
+    /// It is gone, or the session was closed on this side.
     Gone,
 }
 
@@ -61,6 +69,8 @@ pub(crate) enum Peer {
 pub(crate) struct Exchange {
     pub(crate) rx: RxBuf,
     pub(crate) tx: TxBuf,
+    /// Bytes before those in `tx` that the engine goes on sending while a detached request has this.
+    pub(crate) tx_ahead_len: usize,
     pub(crate) head: Head,
     pub(crate) body: BodyDecoder,
     pub(crate) reply: Reply,
@@ -68,6 +78,9 @@ pub(crate) struct Exchange {
     pub(crate) status: Status,
     /// The error that is being answered.
     pub(crate) failure: Option<Failure>,
+    /// Present from when a handler detaches its request to when it returns.
+    #[cfg(feature = "std")]
+    pub(crate) detached: Option<EngineSide>,
     /// Encoded header fields of the response that is being set.
     pub(crate) fields: Vec<u8>,
     /// The time of day, as far as the server knows it.
@@ -116,6 +129,8 @@ impl Conn {
             peer: Peer::Sending,
             keep_alive: true,
             closing: false,
+            #[cfg(feature = "std")]
+            stands_in: false,
         }
     }
 
@@ -217,11 +232,14 @@ impl Exchange {
         Self {
             rx: RxBuf::new(),
             tx: TxBuf::new(),
+            tx_ahead_len: 0,
             head: Head::new(),
             body: BodyDecoder::new(BodyLen::None),
             reply: Reply::None,
             status: Status::OK,
             failure: None,
+            #[cfg(feature = "std")]
+            detached: None,
             fields: Vec::new(),
             date: None,
             server_fields_len: 0,
@@ -290,8 +308,19 @@ impl Exchange {
         self.body = BodyDecoder::new(BodyLen::None);
         self.clear_response();
         self.continue_due = false;
+        self.tx_ahead_len = 0;
+        #[cfg(feature = "std")]
+        {
+            self.detached = None;
+        }
         self.read_len = READ_MIN;
         self.rx.capacity().max(self.tx.capacity()).max(self.fields.capacity()) <= KEEP_MAX
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.drop_attached();
     }
 }
 

@@ -54,7 +54,7 @@ impl ServerContext<'_> {
     }
 
     /// The context of a session of this worker, if it has one of type `T` (upstream's
-    /// `httpd_sess_get_ctx`).
+    /// `httpd_sess_get_ctx`); none while a [`DetachedRequest`](crate::DetachedRequest) has it.
     pub fn session_ctx<T: Any + Send>(&mut self, session: SessionId) -> Option<&mut T> {
         self.sessions.conn(session)?.session_ctx()
     }
@@ -64,9 +64,15 @@ impl ServerContext<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSession`] if it has ended, or is another worker's.
+    /// [`Error::NoSession`] if it has ended, or is another worker's; [`Error::Detached`] while a
+    /// [`DetachedRequest`](crate::DetachedRequest) has it.
     pub fn set_session_ctx<T: Any + Send>(&mut self, session: SessionId, ctx: T) -> Result {
-        self.sessions.conn(session).ok_or(Error::NoSession)?.set_session_ctx(ctx);
+        let conn = self.sessions.conn(session).ok_or(Error::NoSession)?;
+        #[cfg(feature = "std")]
+        if conn.stands_in() {
+            return Err(Error::Detached);
+        }
+        conn.set_session_ctx(ctx);
         Ok(())
     }
 

@@ -30,12 +30,22 @@ impl DateCache {
     pub(super) fn at(&mut self, now: Instant, clock: Option<&WallClock>) -> Option<&Date> {
         let clock = clock?;
         if now >= self.until {
-            // A clock that panics does not know the time.
-            let time = contain(clock).flatten();
+            let time = ask(clock);
             self.date = time.map(|time| encode::date(time.as_secs()));
             let fraction = time.map_or(0, |time| time.subsec_nanos());
             self.until = now + (Duration::from_secs(1) - Duration::from_nanos(fraction.into()));
         }
         self.date.as_ref()
     }
+}
+
+/// The date now, for threads that have no worker's cache.
+#[cfg(feature = "std")]
+pub(crate) fn date_now(clock: Option<&WallClock>) -> Option<Date> {
+    ask(clock?).map(|time| encode::date(time.as_secs()))
+}
+
+/// A clock that panics does not know the time.
+fn ask(clock: &WallClock) -> Option<Duration> {
+    contain(clock).flatten()
 }

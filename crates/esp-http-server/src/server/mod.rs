@@ -6,6 +6,7 @@
 //! | the turn of one session, its life as a state machine | `turn.rs`, `turn/` |
 //! | the session table's row, phases, timers | `session.rs` |
 //! | what travels to the handler and back | `conn.rs`; of it, what sessions share: `entrance.rs` |
+//! | requests that are with another thread | `detached.rs`, `turn/detached.rs`, `conn/stand_in.rs` |
 //! | who handles a URI, who an error | `router.rs`, `err_handlers.rs` |
 //! | what is registered for a URI | `uri_handler.rs` |
 //! | tables that change while the server runs | `published.rs`, `routes.rs` |
@@ -33,6 +34,8 @@ mod conn;
 mod context;
 mod date;
 mod deadlines;
+#[cfg(feature = "std")]
+mod detached;
 mod entrance;
 mod err_handlers;
 mod event;
@@ -50,12 +53,17 @@ mod transport;
 mod turn;
 mod uri_handler;
 mod work;
+#[cfg(feature = "std")]
+mod worker_thread;
 
 pub use builder::{ServerBuilder, Transport};
 pub use config::{HandlerMode, HttpConfig, ListenAddr};
-pub(crate) use conn::{Conn, Exchange, Peer, Reply, TX_HIGH};
+pub use conn::Peer;
+pub(crate) use conn::{Conn, Exchange, Reply, TX_HIGH};
 pub use context::{OpenSession, ServerContext};
 use date::DateCache;
+#[cfg(feature = "std")]
+pub(crate) use date::{Date, date_now};
 use deadlines::Deadlines;
 use entrance::Entrances;
 pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
@@ -75,6 +83,10 @@ use turn::{Fate, Turn};
 pub use uri_handler::UriHandler;
 pub use work::SessionKind;
 use work::{Mailbox, Work};
+#[cfg(feature = "std")]
+use worker_thread::WorkerThread;
+#[cfg(feature = "std")]
+pub(crate) use worker_thread::is_worker_thread;
 
 /// One worker of a server: the sessions it serves and everything it needs for that.
 ///
@@ -91,6 +103,8 @@ pub struct Server<S: Stacks> {
     batch: VecDeque<Work>,
     /// Dropped last, when no session is left.
     _lifetime: Arc<Lifetime>,
+    #[cfg(feature = "std")]
+    _thread: WorkerThread,
 }
 
 struct Slot<S: Stacks> {
@@ -161,7 +175,14 @@ where
             lru: [LruList::new(), LruList::new(), LruList::new()],
             stop_at: None,
         };
-        Self { slots: Vec::new(), worker, batch: VecDeque::new(), _lifetime: lifetime }
+        Self {
+            slots: Vec::new(),
+            worker,
+            batch: VecDeque::new(),
+            _lifetime: lifetime,
+            #[cfg(feature = "std")]
+            _thread: WorkerThread::enter(),
+        }
     }
 
     /// One turn: due timers, ready sessions, queued work, sessions that had more to do, handlers
@@ -443,7 +464,7 @@ impl<S: Stacks> Worker<S> {
         }
         self.deadlines.remove(session.id.slot());
         self.set_rank(&mut session, None);
-        if let Some(conn) = &mut session.conn {
+        if let Some(conn) = session.own_conn() {
             if let Some(exchange) = &mut conn.exchange {
                 exchange.discard();
             }
@@ -453,7 +474,7 @@ impl<S: Stacks> Worker<S> {
             self.mailbox().session_closed(session.id);
             self.shared.hooks.tell_closed(session.id);
         }
-        if let Some(conn) = &mut session.conn {
+        if let Some(conn) = session.own_conn() {
             conn.drop_attached();
         }
         if session.connected {

@@ -31,6 +31,14 @@ where
             match work {
                 Work::Run(function) => self.run(function, now, net),
                 Work::For(session, order) => self.obey(session, order, now, net),
+                #[cfg(feature = "std")]
+                Work::Return(back) => {
+                    // One whose session has ended finds its own way when it is dropped.
+                    if self.is_current(back.session()) {
+                        let slot = back.session().slot();
+                        self.turn(slot, now, net, |turn| turn.come_back(back));
+                    }
+                }
                 Work::Broadcast(frame) => {
                     for slot in 0..self.slots.len() as u32 {
                         self.send_frame(slot, frame.clone(), now, net);
@@ -113,9 +121,11 @@ where
         self.worker.lend(conn);
         session.used = true;
         let limit = self.worker.shared.config.ws_queue_len;
-        let queued = match conn.ws {
-            Some(_) => queue_frame(conn, bytes),
-            None => conn.io_mut().push(&bytes, limit),
+        let queued = match &mut session.phase {
+            #[cfg(feature = "std")]
+            Phase::Detached(detached) if conn.stands_in() => detached.push(&bytes, limit),
+            _ if conn.ws.is_some() => queue_frame(conn, bytes),
+            _ => conn.io_mut().push(&bytes, limit),
         };
         if queued {
             self.worker.again(session);

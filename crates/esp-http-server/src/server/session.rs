@@ -18,6 +18,8 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use super::conn::Conn;
+#[cfg(feature = "std")]
+use super::detached::Detached;
 use super::routes::Found;
 use crate::handler::{Resumed, Task, Wait, Wake, contain};
 use crate::time::Instant;
@@ -62,7 +64,8 @@ impl fmt::Debug for SessionId {
 pub(super) struct Session<S: corosensei::stack::Stack> {
     pub(super) id: SessionId,
     pub(super) phase: Phase<S>,
-    /// Absent only inside [`Task`]'s `resume`: then the handler has it.
+    /// Absent only inside [`Task`]'s `resume`: then the handler has it. While a detached request has
+    /// it, another one stands in for it.
     pub(super) conn: Option<Box<Conn>>,
     /// The handler of its messages, once it is a WebSocket.
     pub(super) ws_handler: Option<Found>,
@@ -80,6 +83,15 @@ pub(super) struct Session<S: corosensei::stack::Stack> {
 }
 
 impl<S: corosensei::stack::Stack> Session<S> {
+    /// The connection, unless it is a thread's that waits for it.
+    pub(super) fn own_conn(&mut self) -> Option<&mut Conn> {
+        #[cfg(feature = "std")]
+        if self.is_awaited() {
+            return None;
+        }
+        self.conn.as_deref_mut()
+    }
+
     /// Lets a handler that waits run to its end, with nobody left to serve it.
     pub(super) fn abandon_task(&mut self) {
         let Phase::Handling { task, .. } = &mut self.phase else { return };
@@ -117,8 +129,9 @@ pub(super) enum Rank {
 pub(super) enum Job {
     /// A request, or a WebSocket message.
     Uri(Found),
-    /// The failure at hand, which an error handler is to answer.
-    Failure,
+    /// The failure at hand, which an error handler is to answer; and which handler has failed, if it
+    /// was one.
+    Failure(Option<Found>),
 }
 
 /// Where a session is in its life.
@@ -131,6 +144,9 @@ pub(super) enum Phase<S: corosensei::stack::Stack> {
     Queued { job: Job },
     /// Its handler is under way, and waits for something.
     Handling { task: Task<S>, wait: Wait },
+    /// The handler has returned and left its request to another thread.
+    #[cfg(feature = "std")]
+    Detached(Box<Detached>),
     /// The handler has returned; the rest of the body that it did not read is dropped.
     Draining { left: usize },
     /// Upgraded, between messages.

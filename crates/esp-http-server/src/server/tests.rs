@@ -5,6 +5,7 @@
 mod bodies;
 mod contexts;
 mod dates;
+mod detached;
 mod err_handlers;
 mod errors;
 mod event_streams;

@@ -2,8 +2,8 @@
 //!
 //! Each phase has one method, which moves the session on and says how: [`Step::Again`] if there may
 //! be more to do, [`Step::Rest`] if the session must wait, [`Step::Closed`] if it has ended. The
-//! diagram of the phases is in `session.rs`. What concerns handlers is in `turn/handler.rs`, errors
-//! that are answered in `turn/errors.rs`; timers, and what a waiting session gives back, in
+//! diagram of the phases is in `session.rs`. What concerns handlers is in `turn/handler.rs`, detached
+//! requests in `turn/detached.rs`, errors that are answered in `turn/errors.rs`; timers, and what a waiting session gives back, in
 //! `turn/rest.rs`.
 
 use alloc::boxed::Box;
@@ -28,6 +28,8 @@ use crate::proto::ws::frame::CloseCode;
 use crate::proto::ws::handshake;
 use crate::time::Instant;
 
+#[cfg(feature = "std")]
+mod detached;
 mod errors;
 mod handler;
 mod rest;
@@ -84,6 +86,8 @@ where
                 Phase::Head => self.head(),
                 Phase::Queued { .. } => self.queued(),
                 Phase::Handling { wait, .. } => self.handling(wait),
+                #[cfg(feature = "std")]
+                Phase::Detached(_) => self.detached(),
                 Phase::Draining { left } => self.draining(left),
                 Phase::WebSocket => self.web_socket(),
                 Phase::Closing { shut } => self.closing(shut),

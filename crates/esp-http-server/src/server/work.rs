@@ -10,6 +10,8 @@ use super::context::ServerContext;
 use super::session::SessionId;
 use super::transport::SessionTransport;
 use crate::error::Error;
+#[cfg(feature = "std")]
+use crate::handler::Return;
 use crate::handler::contain;
 use crate::sync::Lock;
 
@@ -21,6 +23,9 @@ pub(crate) enum Work {
     Broadcast(Arc<[u8]>),
     /// Something to do for one session, if it is still there.
     For(SessionId, Order),
+    /// A connection that a detached request gives back.
+    #[cfg(feature = "std")]
+    Return(Return),
 }
 
 /// What to do for a session.
@@ -49,8 +54,26 @@ pub(crate) struct Mailbox {
 
 struct Queue {
     items: VecDeque<Work>,
-    /// Whether the worker takes no more, because it stops or is gone.
-    closed: bool,
+    /// How many of them are connections that are given back: those don't count.
+    returns: usize,
+    takes: Takes,
+}
+
+/// What the queue still takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Everything,
+    /// The worker stops: only connections that are given back.
+    Returns,
+    /// The worker is gone.
+    Nothing,
+}
+
+impl Queue {
+    fn empty_into(&mut self, batch: &mut VecDeque<Work>) {
+        core::mem::swap(&mut self.items, batch);
+        self.returns = 0;
+    }
 }
 
 type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -68,7 +91,11 @@ pub enum SessionKind {
 impl Mailbox {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            queue: Lock::new(Queue { items: VecDeque::new(), closed: false }),
+            queue: Lock::new(Queue {
+                items: VecDeque::new(),
+                returns: 0,
+                takes: Takes::Everything,
+            }),
             limit,
             filled: AtomicBool::new(false),
             waker: Lock::new(None),
@@ -91,7 +118,7 @@ impl Mailbox {
     /// The worker is gone, and its sessions and queued work with it.
     pub(crate) fn abandon(&self) {
         let mut rest = VecDeque::new();
-        self.take_last(&mut rest);
+        self.close(Takes::Nothing, &mut rest);
         for work in rest {
             // A function that is dropped may panic, or queue another one.
             if contain(|| drop(work)).is_none() {
@@ -107,36 +134,61 @@ impl Mailbox {
         // What is refused is dropped behind the lock: it is the application's, and what it holds may
         // use the server when it is dropped.
         self.queue.with(|queue| {
-            if queue.closed {
+            if queue.takes != Takes::Everything {
                 return Err(Error::Stopping);
             }
-            if queue.items.len() >= self.limit {
+            if queue.items.len() - queue.returns >= self.limit {
                 return Err(Error::WorkQueueFull { limit: self.limit });
             }
             queue.items.extend(work.take());
             Ok(())
         })?;
+        self.ring();
+        Ok(())
+    }
+
+    /// Queues a connection that is given back, in order with all else. There is one per session at
+    /// most, and it is never refused, as long as there is a worker.
+    #[cfg(feature = "std")]
+    pub(crate) fn push_return(&self, back: Return) {
+        let mut back = Some(back);
+        self.queue.with(|queue| {
+            if queue.takes != Takes::Nothing {
+                queue.items.extend(back.take().map(Work::Return));
+                queue.returns += 1;
+            }
+        });
+        // Without one it is dropped here, behind the lock.
+        if back.is_none() {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
         if !self.filled.swap(true, Ordering::AcqRel) {
             self.wake();
         }
-        Ok(())
     }
 
     /// Takes what is queued into `batch`, which is empty. What comes in meanwhile waits for the
     /// next turn, so that work which queues more work can't hold the worker.
     pub(crate) fn take(&self, batch: &mut VecDeque<Work>) {
         if self.filled.load(Ordering::Acquire) && self.filled.swap(false, Ordering::AcqRel) {
-            self.queue.with(|queue| core::mem::swap(&mut queue.items, batch));
+            self.queue.with(|queue| queue.empty_into(batch));
         }
     }
 
     /// Takes what is queued into `batch`, which is empty, and refuses whatever comes later: work that
-    /// was accepted is in there, or was done before.
+    /// was accepted is in there, or was done before. Only connections still come back.
     pub(crate) fn take_last(&self, batch: &mut VecDeque<Work>) {
+        self.close(Takes::Returns, batch);
+    }
+
+    fn close(&self, takes: Takes, batch: &mut VecDeque<Work>) {
         self.filled.store(false, Ordering::Release);
         self.queue.with(|queue| {
-            queue.closed = true;
-            core::mem::swap(&mut queue.items, batch);
+            queue.takes = takes;
+            queue.empty_into(batch);
         });
     }
 
@@ -166,6 +218,16 @@ impl Mailbox {
             let wanted = sessions.iter().filter(|(_, of)| kind.is_none_or(|kind| **of == kind));
             into.extend(wanted.map(|(id, _)| *id));
         });
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+impl Work {
+    pub(crate) fn into_return(self) -> Option<Return> {
+        match self {
+            Self::Return(back) => Some(back),
+            _ => None,
+        }
     }
 }
 

@@ -10,6 +10,10 @@ use super::ws::{TEXT, UPGRADE, frame};
 use crate::server::{HandlerMode, HttpConfig};
 use crate::{ErrorCode, KeepAlive, Message, Request, Result, UriHandler, WsRequest};
 
+mod elsewhere;
+
+use elsewhere::Jobs;
+
 /// Numbers that look random and are the same every time (xorshift64).
 struct Dice(u64);
 
@@ -59,7 +63,7 @@ fn ws_echo(ws: &mut WsRequest) -> Result {
 }
 
 /// `patience` is every time limit's; none for those of the default configuration.
-fn engine(dice: &mut Dice, patience: Option<Duration>) -> (Engine, Arc<AtomicUsize>) {
+fn engine(dice: &mut Dice, patience: Option<Duration>) -> (Engine, Arc<AtomicUsize>, Jobs) {
     let mut config = HttpConfig {
         max_open_sockets: 1 + dice.below(6),
         lru_purge_enable: dice.below(3) > 0,
@@ -82,8 +86,10 @@ fn engine(dice: &mut Dice, patience: Option<Duration>) -> (Engine, Arc<AtomicUsi
             ..config
         };
     }
-    Engine::with_stacks(config, 1 + dice.below(4), |server| {
+    let jobs = Jobs::default();
+    let (engine, stacks) = Engine::with_stacks(config, 1 + dice.below(4), |server| {
         server
+            .any("/away", jobs.parked.handler())
             .get("/*", path)
             .get("/big", big)
             .get("/sleep", sleep)
@@ -101,11 +107,12 @@ fn engine(dice: &mut Dice, patience: Option<Duration>) -> (Engine, Arc<AtomicUsi
                 std::panic::resume_unwind(Box::new("on purpose"))
             })
             .ws_keep_alive(KeepAlive { ping_every: secs(3), close_after: secs(3) })
-    })
+    });
+    (engine, stacks, jobs)
 }
 
 fn bytes(dice: &mut Dice) -> Vec<u8> {
-    let mut bytes = match dice.below(16) {
+    let mut bytes = match dice.below(20) {
         0 => get("/big").into(),
         1 => get("/sleep").into(),
         2 => get("/panic").into(),
@@ -119,7 +126,10 @@ fn bytes(dice: &mut Dice) -> Vec<u8> {
         11 => frame(dice.one_of(&[0x88, 0x89, 0x8a]), b""),
         12 => get("/many").repeat(dice.below(100)).into(),
         13 => b"nonsense".into(),
-        14 => post("/a", &"x".repeat(dice.below(2000))).into(),
+        14 | 15 => post("/away", &"x".repeat(dice.below(5000))).into(),
+        16 => get("/away").into(),
+        17 => get("/away").repeat(dice.below(5)).into(),
+        18 => post("/a", &"x".repeat(dice.below(2000))).into(),
         _ => get("/a").into(),
     };
     if dice.below(4) == 0 {
@@ -138,9 +148,9 @@ fn connect(engine: &Engine, dice: &mut Dice) -> Client {
     })
 }
 
-fn act(engine: &Engine, clients: &mut Vec<Client>, dice: &mut Dice) {
+fn act(engine: &Engine, clients: &mut Vec<Client>, jobs: &mut Jobs, dice: &mut Dice) {
     let number = dice.below(clients.len().max(1));
-    let what = dice.below(21);
+    let what = dice.below(27);
     let Some(client) = clients.get(number).filter(|_| what > 1) else {
         return clients.push(connect(engine, dice));
     };
@@ -163,6 +173,7 @@ fn act(engine: &Engine, clients: &mut Vec<Client>, dice: &mut Dice) {
         }
         18 => engine.report_everything(),
         19 => change_routes(engine, dice),
+        20..26 => jobs.act(engine, dice),
         _ => drop(clients.swap_remove(number)),
     }
     engine.run();
@@ -182,16 +193,16 @@ fn change_routes(engine: &Engine, dice: &mut Dice) {
 fn whatever_happens_a_server_that_stops_leaves_nothing_behind() {
     for seed in 1..400 {
         let mut dice = Dice::new(seed);
-        let (engine, stacks) = engine(&mut dice, None);
+        let (engine, stacks, mut jobs) = engine(&mut dice, None);
         let mut clients = Vec::new();
         for _ in 0..dice.below(150) {
-            act(&engine, &mut clients, &mut dice);
+            act(&engine, &mut clients, &mut jobs, &mut dice);
         }
         engine.handle().stop();
         engine.run();
         for _ in 0..dice.below(10) {
             if !clients.is_empty() {
-                act(&engine, &mut clients, &mut dice);
+                act(&engine, &mut clients, &mut jobs, &mut dice);
             }
         }
         engine.advance(HttpConfig::default().stop_timeout);
@@ -207,11 +218,11 @@ fn whatever_happens_no_session_is_forgotten() {
     const PATIENCE: Duration = secs(100_000);
     for seed in 1..400 {
         let mut dice = Dice::new(seed);
-        let (engine, stacks) = engine(&mut dice, Some(PATIENCE));
+        let (engine, stacks, mut jobs) = engine(&mut dice, Some(PATIENCE));
         let mut clients = Vec::new();
         let mut all = Vec::new();
         for _ in 0..dice.below(150) {
-            act(&engine, &mut clients, &mut dice);
+            act(&engine, &mut clients, &mut jobs, &mut dice);
             all.extend((all.len()..engine.clients()).map(|number| engine.client(number)));
         }
         // Now everybody reads all there is and has nothing more to say, so that nothing is left to
@@ -222,6 +233,7 @@ fn whatever_happens_no_session_is_forgotten() {
             client.finish();
         }
         for _ in 0..10_000 {
+            jobs.give_up(&engine);
             if engine.open() > 0 {
                 engine.advance(secs(2));
             }

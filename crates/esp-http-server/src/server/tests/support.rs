@@ -16,9 +16,12 @@ use crate::time::Instant;
 use crate::{Request, Result, Stacks};
 
 mod net;
+mod threads;
 
 pub(super) use net::{Handshake, LOCAL_ADDR, Layer, Peer};
 use net::{MemoryNet, Pipe};
+use threads::Threads;
+pub(super) use threads::{Elsewhere, Parked, panic_on_purpose};
 
 pub(super) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -80,6 +83,7 @@ struct Inner {
     net: MemoryNet,
     now: Instant,
     deadline: Option<Instant>,
+    threads: Threads,
 }
 
 type Builder = ServerBuilder<Recorded>;
@@ -120,7 +124,10 @@ impl Engine {
         let stacks = CountedStacks { idle: Vec::new(), used: used.clone(), most };
         let net = MemoryNet { listening: true, ..MemoryNet::default() };
         let (server, net) = routes(builder).engine(stacks, net).unwrap();
-        let inner = Inner { server, net, now: Instant::from_millis(1000), deadline: None };
+        let threads = Threads::default();
+        server.set_waker(threads.waker());
+        let now = Instant::from_millis(1000);
+        let inner = Inner { server, net, now, deadline: None, threads };
         (Self(Rc::new(RefCell::new(inner))), used, notices)
     }
 
@@ -157,9 +164,16 @@ impl Engine {
         self.run();
     }
 
-    /// Lets the engine do what there is to do now.
+    /// Lets the engine do what there is to do now, and the threads that have detached requests.
     pub(super) fn run(&self) {
-        let Inner { server, net, now, deadline } = &mut *self.0.borrow_mut();
+        self.run_alone();
+        while self.await_threads() {
+            self.run_alone();
+        }
+    }
+
+    fn run_alone(&self) {
+        let Inner { server, net, now, deadline, .. } = &mut *self.0.borrow_mut();
         for _ in 0..10_000 {
             let ready = std::mem::take(&mut net.ready);
             *deadline = server.poll(*now, net, &ready);
@@ -172,7 +186,7 @@ impl Engine {
 
     /// One call of `poll`.
     pub(super) fn poll_once(&self) {
-        let Inner { server, net, now, deadline } = &mut *self.0.borrow_mut();
+        let Inner { server, net, now, deadline, .. } = &mut *self.0.borrow_mut();
         let ready = std::mem::take(&mut net.ready);
         *deadline = server.poll(*now, net, &ready);
     }

@@ -33,7 +33,7 @@ where
         io.failure = Some(failure);
         io.server_fields_len = io.fields.len();
         if has_handler {
-            return self.start(Job::Failure);
+            return self.start(Job::Failure(None));
         }
         self.answer_failure();
         self.after_response()

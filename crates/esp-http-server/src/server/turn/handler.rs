@@ -17,7 +17,7 @@ use crate::proto::status::Status;
 use crate::proto::ws::frame::CloseCode;
 
 /// Bytes that are received of a peer whose handler waits for something else.
-const READ_AHEAD: usize = 16 * 1024;
+pub(super) const READ_AHEAD: usize = 16 * 1024;
 
 impl<S: Stacks, N: Net> Turn<'_, S, N>
 where
@@ -53,9 +53,15 @@ where
         self.session.timers.stop(Timer::Queue);
         let err_handlers = self.worker.err_handlers().clone();
         let task = Task::new(stack, move |link| match job {
-            Job::Failure => run_err_handler(link, &err_handlers)
-                // It was unregistered meanwhile, and so the answer is the server's.
-                .unwrap_or(Outcome::Returned(Ok(()))),
+            Job::Failure(failed) => {
+                let link = match &failed {
+                    Some(found) => link.with_route(found),
+                    None => link,
+                };
+                run_err_handler(link, &err_handlers)
+                    // It was unregistered meanwhile, and so the answer is the server's.
+                    .unwrap_or(Outcome::Returned(Ok(())))
+            }
             Job::Uri(found) => {
                 let handler = |link: Link<'_>| match &found.handler {
                     Handler::Http(handler) => handler(&mut Request::new(link)),
@@ -75,7 +81,7 @@ where
         if let Flushed::Lost = self.flush() {
             return Step::Closed;
         }
-        match self.hears_peer() {
+        match self.hears_peer(READ_AHEAD) {
             true => Step::Rest,
             false => Step::Closed,
         }
@@ -142,19 +148,18 @@ where
             Wait::Writable => Step::Rest,
             Wait::Flushed if matches!(flushed, Flushed::All) => self.resume(Wake::Ready),
             Wait::Flushed => Step::Rest,
-            Wait::For(_) => {
-                if self.hears_peer() {
-                    Step::Rest
-                } else {
-                    self.resume(Wake::Closing)
-                }
+            Wait::For(_) | Wait::PeerEnd(_) if !self.hears_peer(READ_AHEAD) => {
+                self.resume(Wake::Closing)
             }
+            Wait::PeerEnd(_) if self.conn().peer != Peer::Sending => self.resume(Wake::Ready),
+            Wait::For(_) | Wait::PeerEnd(_) => Step::Rest,
         }
     }
 
-    /// Receives a little of what comes while nobody asks for it; `false` if the peer is lost.
-    fn hears_peer(&mut self) -> bool {
-        while self.conn().io().rx.len() < READ_AHEAD {
+    /// Receives what comes while nobody asks for it, until so many bytes are there; `false` if the
+    /// peer is lost.
+    pub(super) fn hears_peer(&mut self, limit: usize) -> bool {
+        while self.conn().io().rx.len() < limit {
             match self.recv() {
                 Arrived::Some => {}
                 Arrived::Nothing | Arrived::Finished => break,
@@ -166,6 +171,10 @@ where
 
     /// Lets the handler go on until it waits again or ends.
     pub(super) fn resume(&mut self, wake: Wake) -> Step {
+        #[cfg(feature = "std")]
+        if let Phase::Detached(_) = self.session.phase {
+            return self.hand_over(wake);
+        }
         let Phase::Handling { task, wait } = &mut self.session.phase else { return Step::Again };
         self.session.timers.stop(Timer::Recv);
         self.session.timers.stop(Timer::Task);
@@ -181,7 +190,7 @@ where
             Resumed::Waiting(conn, for_what) => {
                 *wait = for_what;
                 self.session.conn = Some(conn);
-                if let Wait::For(duration) = for_what {
+                if let Wait::For(duration) | Wait::PeerEnd(duration) = for_what {
                     self.session.timers.set(Timer::Task, self.now + duration);
                 }
                 Step::Again
@@ -199,7 +208,9 @@ where
     }
 
     /// A handler has ended.
-    fn ended(&mut self, outcome: Outcome) -> Step {
+    pub(super) fn ended(&mut self, outcome: Outcome) -> Step {
+        #[cfg(feature = "std")]
+        let detached = self.conn().io_mut().detached.take();
         if self.conn().is_over() {
             return self.after_cut(outcome);
         }
@@ -208,6 +219,10 @@ where
         }
         match (outcome, self.conn().io().reply) {
             (Outcome::Returned(Ok(())), Reply::Done) => return self.after_response(),
+            #[cfg(feature = "std")]
+            (Outcome::Returned(Ok(())), Reply::None) if detached.is_some() => {
+                return detached.map_or(Step::Closed, |thread| self.detach(thread));
+            }
             // Nobody has answered: neither the handler nor, if it failed, an error handler.
             (_, Reply::None) => {
                 self.conn().keep_alive = false;
