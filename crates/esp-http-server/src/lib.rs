@@ -59,7 +59,7 @@
 //! # Features
 //!
 //! - `std`, the default: the module `front` with `HttpServer` (on Linux), panics of handlers contained,
-//!   `std::io::Read` and `Write` for bodies.
+//!   `std::io::Read` and `Write` for bodies, requests that another thread answers ([`DetachedRequest`]).
 //! - `deflate`, on by default: [`proto::ws::deflate`], compressed WebSocket messages; `no_std`, too.
 //!
 //! # Without `std`

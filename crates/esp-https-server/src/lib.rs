@@ -41,11 +41,13 @@ mod tls_net;
 
 pub use config::{HttpsConfig, TransportMode};
 pub use esp_event::{EventLoop, Subscription};
+#[cfg(feature = "std")]
+pub use esp_http_server::DetachedRequest;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use esp_http_server::HttpServer;
 pub use esp_http_server::{
     BodyLen, Chunks, CloseCode, Error, ErrorCode, EventStream, Form, HandlerError, HandlerMode,
-    HttpConfig, HttpEvent, KeepAlive, ListenAddr, Message, Method, OpenSession, RawResponse,
+    HttpConfig, HttpEvent, KeepAlive, ListenAddr, Message, Method, OpenSession, Peer, RawResponse,
     Request, Response, Result, ServerBuilder, ServerContext, ServerHandle, SessionId, SessionKind,
     Status, StreamEvent, Transport, UriHandler, Version, WsClient, WsRequest,
 };

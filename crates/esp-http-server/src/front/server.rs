@@ -13,13 +13,14 @@ use crate::error::{Error, Result};
 use crate::net::Net;
 use crate::server::{
     HttpConfig, Lifetime, ListenAddr, Server, ServerBuilder, ServerHandle, Shared, Transport,
+    is_worker_thread,
 };
 
 /// A running HTTP server; made by [`HttpServer::builder`].
 ///
 /// It dereferences to its [`ServerHandle`], so `server.ws_clients()` and `server.stop()` are there.
 /// Dropping it stops the server and waits for its end, as [`stop_and_join`](Self::stop_and_join)
-/// does.
+/// does; in a handler, a hook or a work function, which can't wait for themselves, it only stops it.
 #[must_use = "a server stops when it is dropped; `join` waits for its end"]
 pub struct HttpServer {
     handle: ServerHandle,
@@ -56,11 +57,13 @@ impl HttpServer {
     }
 
     /// Waits until the server has stopped, which somebody else must ask for
-    /// ([`ServerHandle::stop`]). From inside a handler of the same server it would wait for ever.
+    /// ([`ServerHandle::stop`]).
     ///
     /// # Errors
     ///
-    /// [`Error::WorkerPanicked`] if a worker did not get to its end.
+    /// [`Error::WorkerPanicked`] if a worker did not get to its end. [`Error::WouldBlockWorker`] in a
+    /// handler, a hook or a work function, which would wait for themselves: then the server stops, and
+    /// nobody waits for it.
     pub fn join(self) -> Result {
         self.join_workers()
     }
@@ -70,13 +73,16 @@ impl HttpServer {
     ///
     /// # Errors
     ///
-    /// [`Error::WorkerPanicked`] if a worker did not get to its end.
+    /// Those of [`join`](Self::join).
     pub fn stop_and_join(self) -> Result {
         self.handle.stop();
         self.join()
     }
 
     fn join_workers(&self) -> Result {
+        if is_worker_thread() {
+            return Err(Error::WouldBlockWorker);
+        }
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let panicked = workers.drain(..).filter_map(|worker| worker.join().err()).count();
         if panicked > 0 { Err(Error::WorkerPanicked) } else { Ok(()) }
@@ -86,8 +92,9 @@ impl HttpServer {
 impl Drop for HttpServer {
     fn drop(&mut self) {
         self.handle.stop();
-        if let Err(error) = self.join_workers() {
-            log::error!("server on {}: {error}", self.local_addr());
+        match self.join_workers() {
+            Ok(()) | Err(Error::WouldBlockWorker) => {}
+            Err(error) => log::error!("server on {}: {error}", self.local_addr()),
         }
     }
 }

@@ -5,14 +5,14 @@
 //!   (free) ─────────▶ Opening ───────────────────▶ Head ──────────────────▶ Queued
 //!     ▲                  │                        ▲   │ bad head              │ a turn and a stack
 //!     │                  │ failed, late           │   ▼                       ▼
-//!     └───────────── Closing ◀────────────────────┼─ error ◀──────────── Handling
+//!     └───────────── Closing ◀────────────────────┼─ error ◀──────────── Handling ──▶ Detached
 //!                        ▲                        │ body drained             │    │
 //!                        │                        └──── Draining ◀───────────┘    │ upgraded
 //!                        │ closed by either side                                  ▼
 //!                        └──────────────────────────────────────────────── WebSocket ⇄ Queued
 //! ```
 //!
-//! An error handler is queued and handled as any handler is, also from `Head` for a bad head.
+//! `Detached` is a handler that has moved to another thread, and goes on as `Handling` does. An error handler is queued and handled as any handler is, also from `Head` for a bad head.
 
 use alloc::boxed::Box;
 use core::fmt;

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use super::*;
-use crate::{BodyLen, Error, ErrorCode, Method, Status};
+use crate::{BodyLen, Error, ErrorCode, Method, Status, UriHandler};
 
 const CHUNKED: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -46,6 +46,81 @@ fn the_head_is_there_on_both_sides() {
         assert_eq!((request.body_len(), request.session()), (BodyLen::None, session));
         assert_eq!(request.local_addr(), Some(LOCAL_ADDR));
     });
+}
+
+#[test]
+fn the_uri_handlers_context_and_parameters_go_along() {
+    fn user(request: &mut Request) -> Result {
+        let text = format!("{} {:?}", request.param("id")?, request.user_ctx::<u32>());
+        request.respond().send(text)
+    }
+    let parked = Parked::default();
+    let handler = parked.handler();
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server
+            .uri_handler(UriHandler::new(Method::Get, "/users/{id}", handler).user_ctx(7_u32))
+            .err_handler(ErrorCode::InternalServerError, |request: &mut Request, _| user(request))
+    });
+    let client = engine.connect();
+    let job = detach(&engine, &parked, &client, get("/users/me"));
+    // Also of one that is removed meanwhile.
+    engine.handle().unregister_uri("/users/{id}").unwrap();
+    assert_eq!(job.does(with(user)), "Ok(())");
+    job.completes();
+    client.expect(ok("me Some(7)"));
+    // An error handler that answers for it has them, too.
+    let handler = UriHandler::new(Method::Get, "/users/{id}", parked.handler()).user_ctx(8_u32);
+    engine.handle().register_uri_handler(handler).unwrap();
+    let job = detach(&engine, &parked, &client, get("/users/you"));
+    job.ends(drop);
+    assert_eq!(client.expect_last("200 OK"), "you Some(8)");
+}
+
+#[test]
+fn a_handler_that_a_thread_is_the_last_to_have_is_dropped_with_its_request() {
+    /// Notes its end, and panics then.
+    struct Ctx(Log);
+
+    impl Drop for Ctx {
+        fn drop(&mut self) {
+            self.0.note("drop");
+            panic_on_purpose();
+        }
+    }
+
+    let (parked, log) = (Parked::default(), Log::default());
+    let handler = UriHandler::any("/away", parked.handler()).user_ctx(Ctx(log.clone()));
+    let engine = Engine::new(HttpConfig::default(), |server| server.uri_handler(handler));
+    let client = engine.connect();
+    let job = detach(&engine, &parked, &client, get("/away"));
+    engine.handle().unregister_uri("/away").unwrap();
+    engine.run();
+    job.does(with(path));
+    assert!(log.take().is_empty());
+    job.completes();
+    assert_eq!(log.take(), ["drop"]);
+    client.expect(ok("/away"));
+}
+
+#[test]
+fn a_response_tells_the_date_when_it_is_written() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    let time = Arc::new(AtomicU64::new(0));
+    let clock = time.clone();
+    let (engine, parked) = engine_with(HttpConfig::default(), |server| {
+        server.wall_clock(move || Some(secs(clock.load(Ordering::Relaxed))))
+    });
+    let client = engine.connect();
+    let job = detach(&engine, &parked, &client, get("/away"));
+    job.does(with(move |request| {
+        // It has taken its time.
+        time.store(61, Ordering::Relaxed);
+        request.respond().send("")
+    }));
+    job.completes();
+    assert!(client.text().contains("Date: Thu, 01 Jan 1970 00:01:01 GMT\r\n"));
 }
 
 #[test]
