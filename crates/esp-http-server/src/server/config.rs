@@ -74,8 +74,9 @@ pub struct HttpConfig {
     /// another one runs. Default [`HandlerMode::Concurrent`].
     pub handler_mode: HandlerMode,
 
-    /// Most bytes of a request's head, request line included (431 above). Default 16 kB, which has
-    /// room for the cookies of a whole domain.
+    /// Most bytes of a request's head, request line included (431 above). Default 32 kB: browsers keep
+    /// 180 cookies for a domain and send them all. Memory is taken for what has arrived, while the
+    /// request is under way.
     pub max_req_hdr_len: usize,
     /// Most bytes of a request's URI (414 above). Default 2048.
     pub max_uri_len: usize,
@@ -189,7 +190,7 @@ impl Default for HttpConfig {
             max_uri_handlers: usize::MAX,
             stack_size: 256 * 1024,
             handler_mode: HandlerMode::Concurrent,
-            max_req_hdr_len: 16 * 1024,
+            max_req_hdr_len: 32 * 1024,
             max_uri_len: 2048,
             max_req_hdr_fields: 100,
             max_requests_per_session: usize::MAX,

@@ -126,6 +126,8 @@ struct Worker<S: Stacks> {
     entrances: Entrances,
     limit: usize,
     open: usize,
+    /// Turns of the server so far.
+    turns: u32,
     /// Handlers that are under way.
     running: usize,
     /// Sessions whose handlers wait for a turn or a stack, in order.
@@ -167,6 +169,7 @@ where
             entrances: Entrances::default(),
             limit,
             open: 0,
+            turns: 0,
             running: 0,
             queued: VecDeque::new(),
             again: Vec::new(),
@@ -191,6 +194,7 @@ where
     /// Gives the moment at which it wants to be called again even if nothing is ready; `None` if
     /// only the network or another thread can bring something to do.
     pub fn poll<N: Net>(&mut self, now: Instant, net: &mut N, ready: &[NetId]) -> Option<Instant> {
+        self.worker.turns = self.worker.turns.wrapping_add(1);
         self.worker.routes.refresh(&self.worker.shared.routes);
         while let Some(slot) = self.worker.deadlines.pop_due(now) {
             self.turn(slot, now, net, |turn| turn.run_timers());
@@ -288,6 +292,9 @@ where
                     victim => victim,
                 },
             };
+            if victim.is_some_and(|slot| self.is_new(slot)) {
+                return true; // Let it say first what it came for.
+            }
             let Some(id) = net.accept() else { return false };
             if let Some(slot) = victim {
                 log::debug!("session table full: closing {} for a new one", NetId(slot).0);
@@ -320,9 +327,16 @@ where
             again: false,
             connected: false,
             requests: 0,
+            opened_in: self.worker.turns,
         });
         self.worker.open += 1;
         self.turn(id.0, now, net, |turn| turn.run());
+    }
+
+    /// Whether a session was accepted in this turn, so that nobody can know yet what it has sent.
+    fn is_new(&self, slot: u32) -> bool {
+        let session = &self.slots[slot as usize].session;
+        session.as_ref().is_some_and(|session| session.opened_in == self.worker.turns)
     }
 
     fn is_current(&self, id: SessionId) -> bool {

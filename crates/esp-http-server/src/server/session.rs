@@ -80,6 +80,8 @@ pub(super) struct Session<S: corosensei::stack::Stack> {
     pub(super) connected: bool,
     /// Requests so far.
     pub(super) requests: usize,
+    /// The turn of the server in which it was accepted.
+    pub(super) opened_in: u32,
 }
 
 impl<S: corosensei::stack::Stack> Session<S> {

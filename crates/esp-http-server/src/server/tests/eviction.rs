@@ -57,6 +57,24 @@ fn a_connection_in_its_handshake_can_be_evicted() {
     client.expect_open();
 }
 
+/// What it has sent is heard of only in the next turn, and closing it would reset it.
+#[test]
+fn a_new_connection_has_its_turn_before_it_can_be_closed_for_another() {
+    let engine = engine(2, true);
+    let clients = [(); 5].map(|()| engine.connect_quietly());
+    let closed = || clients.iter().filter(|client| client.is_closed()).count();
+    engine.poll_once();
+    assert_eq!((engine.open(), engine.backlog(), closed()), (2, 3, 0));
+    assert_eq!(engine.waits(), Some(millis(0)), "it comes back at once");
+    clients[0].put(get("/x"));
+    engine.poll_once();
+    clients[0].expect(ok("/x"));
+    assert_eq!((engine.open(), engine.backlog(), closed()), (2, 1, 2));
+    engine.run();
+    assert_eq!((engine.backlog(), closed()), (0, 3));
+    assert!(engine.waits().unwrap() > secs(1));
+}
+
 #[test]
 fn those_that_linger_go_before_the_idle_and_those_before_websockets() {
     let engine = engine(3, true);

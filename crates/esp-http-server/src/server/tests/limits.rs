@@ -74,9 +74,10 @@ fn bytes_of_a_uri() {
 
 #[test]
 fn a_browser_with_many_cookies_is_served_by_default() {
+    // As many as browsers keep for a domain (RFC 6265, section 6.1, wants 50 of them).
     let cookies: Vec<_> =
-        (0..150).map(|number| format!("session-{number:03}={}", "x".repeat(68))).collect();
-    assert!(cookies.iter().all(|cookie| cookie.len() == 80));
+        (0..180).map(|number| format!("session-{number:03}={}", "x".repeat(148))).collect();
+    assert!(cookies.iter().all(|cookie| cookie.len() == 160));
     let engine = Engine::new(HttpConfig::default(), |server| {
         server.get("/", |request: &mut Request| -> Result {
             let len = request.header("cookie").map_or(0, str::len);
@@ -84,17 +85,29 @@ fn a_browser_with_many_cookies_is_served_by_default() {
         })
     });
     let fields = [
-        "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0",
-        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
-        "Accept-Language: de,en-US;q=0.7,en;q=0.3",
+        "Connection: keep-alive",
+        "Cache-Control: max-age=0",
+        r#"sec-ch-ua: "Chromium";v="130", "Google Chrome";v="130", "Not?A_Brand";v="99""#,
+        "sec-ch-ua-mobile: ?0",
+        r#"sec-ch-ua-platform: "Linux""#,
+        "Upgrade-Insecure-Requests: 1",
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+         Chrome/130.0.0.0 Safari/537.36",
+        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,\
+         image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7",
+        "Sec-Fetch-Site: same-origin",
+        "Sec-Fetch-Mode: navigate",
+        "Sec-Fetch-User: ?1",
+        "Sec-Fetch-Dest: document",
+        &format!("Referer: https://example.org/{}", "page/".repeat(200)),
         "Accept-Encoding: gzip, deflate, br, zstd",
-        "Referer: https://example.org/a/page",
+        "Accept-Language: de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7",
         &format!("Cookie: {}", cookies.join("; ")),
     ];
     let request = format!("GET / HTTP/1.1\r\nHost: example.org\r\n{}\r\n\r\n", fields.join("\r\n"));
     for cut in [Cut::Whole, Cut::Bytes] {
         let (_, text) = answer(&engine, &request, cut);
-        assert_eq!(text, ok(&(150 * 80 + 149 * 2).to_string()));
+        assert_eq!(text, ok(&(180 * 160 + 179 * 2).to_string()));
     }
 }
 
@@ -241,8 +254,15 @@ fn the_defaults_are_those_of_the_documentation() {
     let config = HttpConfig::default();
     let limits =
         [config.max_req_hdr_len, config.max_req_hdr_fields, config.max_uri_len, config.purge_len];
-    assert_eq!(limits, [16_384, 100, 2048, 65_536]);
+    assert_eq!(limits, [32_768, 100, 2048, 65_536]);
     assert_eq!((config.max_open_sockets, config.max_requests_per_session), (1024, usize::MAX));
+    assert_eq!((config.max_uri_handlers, config.stack_size), (usize::MAX, 262_144));
+    assert_eq!((config.work_queue_len, config.ws_queue_len), (1024, 65_536));
+    assert_eq!((config.server_port, config.backlog_conn, config.workers), (80, 128, 0));
+    assert!(config.lru_purge_enable && config.listen.is_empty());
+    assert!(!config.keep_alive_enable && !config.enable_so_linger);
+    let probes = (config.keep_alive_idle, config.keep_alive_interval, config.keep_alive_count);
+    assert_eq!(probes, (secs(5), secs(5), 3), "upstream's");
     let timeouts = [
         config.handshake_timeout,
         config.head_timeout,

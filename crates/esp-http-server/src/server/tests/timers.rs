@@ -73,7 +73,9 @@ fn a_head_that_drips_in_is_408() {
         client.send(byte);
         client.expect_nothing();
     }
-    engine.advance(secs(1));
+    engine.advance(millis(999));
+    client.expect_nothing();
+    engine.advance(millis(1));
     client.expect_last("408 Request Timeout");
     client.expect_lingering();
     closes_after(&engine, &client, secs(2));
