@@ -120,8 +120,8 @@ class Server:
     def pid(self) -> int:
         return self.process.pid
 
-    def url(self, path: str = "/", host: str = "localhost") -> str:
-        return f"https://{host}:{self.port}{path}"
+    def url(self, path: str = "/", host: str = "localhost", scheme: str = "https") -> str:
+        return f"{scheme}://{host}:{self.ports[scheme]}{path}"
 
     def errors(self) -> str:
         """What it wrote to standard error so far."""

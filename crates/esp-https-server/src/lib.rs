@@ -47,9 +47,10 @@ pub use esp_http_server::DetachedRequest;
 pub use esp_http_server::HttpServer;
 pub use esp_http_server::{
     BodyLen, Chunks, CloseCode, Error, ErrorCode, EventStream, Form, HandlerError, HandlerMode,
-    HttpConfig, HttpEvent, KeepAlive, ListenAddr, Message, Method, OpenSession, Peer, RawResponse,
-    Request, Response, Result, ServerBuilder, ServerContext, ServerHandle, SessionId, SessionKind,
-    Status, StreamEvent, Transport, UriHandler, Version, WsClient, WsRequest,
+    HttpConfig, HttpEvent, KeepAlive, ListenAddr, Message, Method, NetError, OpenSession, Peer,
+    RawResponse, Request, Response, Result, RxBuf, ServerBuilder, ServerContext, ServerHandle,
+    SessionId, SessionKind, SessionSocket, SessionTransport, Status, StreamEvent, Transport, TxBuf,
+    UriHandler, Version, WsClient, WsRequest,
 };
 pub use esp_tls::{
     CipherSuite, ClientAuth, ConfigError, SessionTickets, TlsConfig, TlsError, TlsVersion,
