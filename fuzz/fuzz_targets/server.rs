@@ -9,8 +9,8 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Result as Arbitrarily, Unstructured};
 use corosensei::stack::DefaultStack;
 use esp_http_server::{
-    ErrorCode, HandlerMode, HttpConfig, Instant, KeepAlive, Message, Net, NetId, Notice, Observer,
-    Request, Result, Server, ServerBuilder, Stacks, Transport, WsRequest,
+    ErrorCode, Events, HandlerMode, HttpConfig, Instant, KeepAlive, Message, Net, NetId, Notice,
+    Observer, Request, Result, Server, ServerBuilder, Stacks, Transport, WsRequest,
 };
 use fuzz::net::{Handshake, MemoryNet, Peer};
 use libfuzzer_sys::fuzz_target;
@@ -118,7 +118,8 @@ fn words(number: u8, len: usize) -> Vec<u8> {
     }
 }
 
-const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+const UPGRADE: &[u8] =
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 fn get(path: &str) -> Vec<u8> {
@@ -261,7 +262,7 @@ impl Transport for Quiet {
         inner
     }
 
-    fn observer(&self) -> Box<dyn Observer + Send> {
+    fn observer(&self, _: Events) -> Box<dyn Observer + Send> {
         Box::new(Nobody)
     }
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use esp_http_server::proto::field;
+use esp_http_server::proto::form::Form;
 use esp_http_server::proto::method::Method;
 use esp_http_server::proto::{cookie, uri};
 use libfuzzer_sys::fuzz_target;
@@ -12,6 +13,7 @@ fuzz_target!(|input: (&str, &str)| {
     let (text, other) = input;
     decoders(text);
     queries(text, other);
+    forms(text, other);
     cookies(text, other);
     targets(text, other);
     let _ = Method::parse(text.as_bytes());
@@ -55,12 +57,32 @@ fn queries(query: &str, key: &str) {
     assert_eq!(decoded, expected);
 }
 
+/// A form is what its pairs are when each is decoded for itself.
+fn forms(encoded: &str, name: &str) {
+    let decode =
+        |(name, value)| Some((uri::form_decode(name).ok()?, uri::form_decode(value).ok()?));
+    let decoded: Option<Vec<_>> = uri::query_pairs(encoded).map(decode).collect();
+    match (Form::parse(encoded.as_bytes()), decoded) {
+        (Ok(form), Some(decoded)) => {
+            assert!(form.pairs().eq(decoded.iter().map(|(name, value)| (&**name, &**value))));
+            assert_eq!(form.value(name), form.values(name).next());
+        }
+        (Err(_), None) => {}
+        (form, decoded) => panic!("{form:?}, {decoded:?}"),
+    }
+}
+
 fn cookies(field: &str, name: &str) {
+    let field = field.as_bytes();
     for (found, value) in cookie::pairs(field) {
         assert!(!found.is_empty() && !found.contains([';', '=']) && !value.contains(';'));
         assert!(cookie::value(field, found).is_some());
     }
-    let _ = cookie::value(field, name);
+    let first = cookie::pairs(field).find(|(found, _)| *found == name).map(|(_, value)| value);
+    assert_eq!(cookie::value(field, name), first);
+    // A cookie that isn't text hides no other one.
+    let hidden = [field, b";x=\xff"].concat();
+    assert!(cookie::pairs(&hidden).eq(cookie::pairs(field)));
 }
 
 fn targets(text: &str, path: &str) {

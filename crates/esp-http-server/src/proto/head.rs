@@ -285,7 +285,7 @@ impl Head {
 
     /// The header fields in the order in which they came; values without the spaces around them.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|field| (self.text(field.name), self.bytes(field.value)))
+        self.whole_fields().iter().map(|field| (self.text(field.name), self.bytes(field.value)))
     }
 
     /// The value of the first field of that name, in any case.
@@ -304,7 +304,7 @@ impl Head {
             (field.name.end - field.name.start) as usize == name.len()
                 && self.bytes(field.name).eq_ignore_ascii_case(name.as_bytes())
         };
-        self.fields.iter().filter(wanted).map(|field| self.bytes(field.value))
+        self.whole_fields().iter().filter(wanted).map(|field| self.bytes(field.value))
     }
 
     /// Whether one of the comma-separated elements of the fields of that name is `token`, both in
@@ -337,8 +337,13 @@ impl Head {
         &self.raw
     }
 
+    /// None while the head is still arriving: the bytes that they point at are not here yet.
+    fn whole_fields(&self) -> &[Field] {
+        if self.cursor.state == State::Complete { &self.fields } else { &[] }
+    }
+
     fn bytes(&self, span: Span) -> &[u8] {
-        // Empty while the head is still arriving: its bytes are not here yet.
+        // Empty while the head is still arriving, for the same reason.
         self.raw.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
