@@ -3,8 +3,11 @@
 //! Nothing on the path of a request takes one. With `std` it is a mutex; without, a critical
 //! section that the program supplies (crate `critical-section`), which on a single core only holds
 //! off interrupts.
+//!
+//! Under `--cfg loom` the lock and the atomics are those of the model checker loom, which runs what is
+//! built of them in every order that threads can bring about: see `server/work/model.rs`.
 
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", not(loom)))]
 mod imp {
     use std::sync::{Mutex, PoisonError};
 
@@ -24,7 +27,28 @@ mod imp {
     }
 }
 
-#[cfg(not(feature = "std"))]
+#[cfg(loom)]
+mod imp {
+    use std::sync::PoisonError;
+
+    use loom::sync::Mutex;
+
+    #[derive(Debug)]
+    pub(crate) struct Lock<T>(Mutex<T>);
+
+    impl<T> Lock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(Mutex::new(value))
+        }
+
+        /// Runs `work` with the value.
+        pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+            work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+}
+
+#[cfg(not(any(feature = "std", loom)))]
 mod imp {
     use core::cell::RefCell;
     use critical_section::Mutex;
@@ -44,4 +68,8 @@ mod imp {
     }
 }
 
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic;
 pub(crate) use imp::Lock;
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic;

@@ -15,7 +15,7 @@ mod epoll;
 mod listen;
 mod server;
 mod stacks;
-mod wake;
+pub(crate) mod wake;
 
 pub use clock::Clock;
 pub use epoll::EpollNet;

@@ -3,9 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
+
+use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// Ends the [`wait`](crate::Net::wait) of one [`EpollNet`](super::EpollNet), or the next one if it
 /// does not wait right now.
@@ -19,7 +20,7 @@ pub struct Waker {
 
 #[derive(Debug)]
 struct Shared {
-    eventfd: OwnedFd,
+    bell: Bell,
     state: AtomicU8,
 }
 
@@ -34,44 +35,48 @@ impl Waker {
     /// Wakes the worker. Costs one system call if it sleeps, none if it works or was woken already.
     pub fn wake(&self) {
         if self.shared.state.swap(WOKEN, Ordering::AcqRel) == ASLEEP {
-            // Fails only when the counter is full, after 2^64 wakes; and then it is readable anyway.
-            let _ = rustix::io::write(&self.shared.eventfd, &1u64.to_ne_bytes());
+            self.shared.bell.ring();
         }
     }
 }
 
 /// The worker's side of its wakers.
 #[derive(Debug)]
-pub(super) struct Sleeper {
+pub(crate) struct Sleeper {
     shared: Arc<Shared>,
 }
 
 /// Whether a worker may block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sleep {
+pub(crate) enum Sleep {
     Deep,
     /// Somebody has woken it since it last waited.
     None,
 }
 
 impl Sleeper {
-    pub(super) fn new() -> io::Result<Self> {
-        let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { shared: Arc::new(Shared { eventfd, state: AtomicU8::new(AWAKE) }) })
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { shared: Arc::new(Shared { bell: Bell::new()?, state: AtomicU8::new(AWAKE) }) })
     }
 
-    pub(super) fn waker(&self) -> Waker {
+    pub(crate) fn waker(&self) -> Waker {
         Waker { shared: Arc::clone(&self.shared) }
     }
 
     /// What becomes readable at a wake, as an edge: nobody ever reads the counter back, which saves
     /// a system call per wake.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.shared.eventfd.as_fd()
+        self.shared.bell.eventfd.as_fd()
+    }
+
+    /// Blocks as `epoll_wait` does: until the next edge.
+    #[cfg(all(test, loom))]
+    pub(crate) fn wait(&self) {
+        self.shared.bell.rung.wait();
     }
 
     /// Says that the worker is about to block, and whether it may.
-    pub(super) fn fall_asleep(&self) -> Sleep {
+    pub(crate) fn fall_asleep(&self) -> Sleep {
         let state = &self.shared.state;
         match state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Sleep::Deep,
@@ -83,8 +88,34 @@ impl Sleeper {
     ///
     /// A waker that saw it asleep may write to the eventfd only after this. That edge comes in the
     /// middle of a later wait, which finds nobody in `WOKEN` and goes on sleeping.
-    pub(super) fn rise(&self) -> bool {
+    pub(crate) fn rise(&self) -> bool {
         self.shared.state.swap(AWAKE, Ordering::AcqRel) == WOKEN
+    }
+}
+
+/// What ends an `epoll_wait`.
+#[derive(Debug)]
+struct Bell {
+    eventfd: OwnedFd,
+    /// The edges that the eventfd has made, for a model without a kernel.
+    #[cfg(all(test, loom))]
+    rung: loom::sync::Notify,
+}
+
+impl Bell {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            eventfd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            #[cfg(all(test, loom))]
+            rung: loom::sync::Notify::new(),
+        })
+    }
+
+    fn ring(&self) {
+        #[cfg(all(test, loom))]
+        self.rung.notify();
+        // Fails only when the counter is full, after 2^64 wakes; and then it is readable anyway.
+        let _ = rustix::io::write(&self.eventfd, &1u64.to_ne_bytes());
     }
 }
 
@@ -95,7 +126,7 @@ mod tests {
     /// How often the eventfd was written to since the last look.
     fn writes(sleeper: &Sleeper) -> u64 {
         let mut count = [0; 8];
-        match rustix::io::read(&sleeper.shared.eventfd, &mut count) {
+        match rustix::io::read(&sleeper.shared.bell.eventfd, &mut count) {
             Ok(len) => {
                 assert_eq!(len, 8);
                 u64::from_ne_bytes(count)

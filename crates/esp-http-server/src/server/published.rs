@@ -6,10 +6,10 @@
 
 use alloc::rc::Rc;
 use core::ops::Deref;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::handler::contain;
 use crate::sync::Lock;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// The newest value, where any thread can change it.
 pub(crate) struct Published<T> {
@@ -19,7 +19,7 @@ pub(crate) struct Published<T> {
 }
 
 impl<T> Published<T> {
-    pub(crate) const fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self { version: AtomicUsize::new(0), value: Lock::new(value) }
     }
 

@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::context::ServerContext;
 use super::session::SessionId;
@@ -14,6 +13,10 @@ use crate::error::Error;
 use crate::handler::Return;
 use crate::handler::contain;
 use crate::sync::Lock;
+use crate::sync::atomic::{AtomicBool, Ordering};
+
+#[cfg(all(test, loom, target_os = "linux"))]
+mod model;
 
 /// One thing for a worker to do.
 pub(crate) enum Work {
