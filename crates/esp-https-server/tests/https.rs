@@ -128,6 +128,19 @@ fn all_entries_of_listen_speak_tls_and_the_port_is_not_used() {
 }
 
 #[test]
+fn with_so_linger_a_last_answer_arrives_whole_and_ends_with_a_close_notify() {
+    let authority = Authority::new();
+    let mut config = authority.server();
+    config.httpd.enable_so_linger = true;
+    let server = routes(HttpsServer::builder(config)).start().unwrap();
+    for _ in 0..5 {
+        let mut client = authority.stranger(server.local_addr());
+        client.send(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+        assert!(client.expect_end().ends_with(b"0 certificates."));
+    }
+}
+
+#[test]
 fn without_a_list_the_port_is_the_one_of_https() {
     let authority = Authority::new();
     let mut config = HttpsConfig { port: 0, ..authority.server() };
@@ -148,10 +161,10 @@ fn a_session_and_a_failed_handshake_are_told_event_by_event() {
     let event_loop = EventLoop::new(64);
     let (told, heard) = mpsc::channel();
     let _subscription = event_loop.on(move |event: &HttpsEvent| told.send(event.clone()).unwrap());
-    let server = routes(HttpsServer::builder(authority.server()))
-        .events(event_loop.clone())
-        .start()
-        .unwrap();
+    // One worker: two tell their events as they come.
+    let mut config = authority.server();
+    config.httpd.workers = 1;
+    let server = routes(HttpsServer::builder(config)).events(event_loop.clone()).start().unwrap();
 
     let mut client = authority.stranger(server.local_addr());
     client.send(GET);

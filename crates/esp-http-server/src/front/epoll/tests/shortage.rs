@@ -26,7 +26,7 @@ fn without_file_descriptors_connections_wait_for_one_to_be_closed() {
 }
 
 fn shortage() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::at(&[LOOPBACK, LOOPBACK], 1).remove(0);
     let (_first, id) = bench.pair();
     let mut second = bench.connect();
     // Everything that is left.
@@ -53,7 +53,7 @@ fn shortage() {
 
     // What another part of the program gives back is noticed without any close of ours.
     drop(hoard);
-    let _third = bench.connect();
+    let _third = connect(bench.addrs[1]);
     assert_eq!(bench.accept(), NetId(1));
     assert_eq!(bench.net.accept(), None);
     assert!(!bench.net.short, "it is over, and the next one is worth a line");
