@@ -4,6 +4,7 @@ use super::reply::awaits_continue;
 use super::request::Request;
 use super::task::Wait;
 use crate::error::{Error, Result};
+use crate::proto::method::Method;
 use crate::proto::status::Status;
 use crate::server::Reply;
 
@@ -76,8 +77,9 @@ impl<'t> RawResponse<'_, 't> {
     }
 
     /// Vouches that what was sent is one whole response to this request, which does not announce that
-    /// the connection closes; then the session goes on. The client of HEAD expects no body, and one of
-    /// HTTP/1.0 no chunks.
+    /// the connection closes; then the session goes on. A client of HTTP/1.0 expects no chunks, and
+    /// that of HEAD no body: since HEAD goes to the handler for GET, which may not think of it, the
+    /// session does not go on behind the answer to HEAD.
     ///
     /// If nothing was sent, the request is still without a response.
     ///
@@ -99,7 +101,7 @@ impl<'t> RawResponse<'_, 't> {
         if conn.io().reply != Reply::None {
             return Err(Error::ResponseStarted);
         }
-        conn.keep_alive &= !awaits_continue(conn);
+        conn.keep_alive &= !awaits_continue(conn) && conn.io().head.method() != Method::Head;
         let io = conn.io_mut();
         io.reply = Reply::Open;
         // What it really is, only the handler knows.

@@ -17,13 +17,17 @@ pub(super) struct Lead<'r> {
     /// In place of the reason that the registry has; checked.
     pub(super) reason: Option<&'r str>,
     pub(super) content_type: &'r str,
-    /// Who has said what day it is.
-    pub(super) date: DateBy,
+    /// Who gives the field `Content-Type`.
+    pub(super) content_type_by: By,
+    /// Who gives the field `Date`.
+    pub(super) date_by: By,
 }
 
+/// Who gives a field that stands in a response once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DateBy {
+pub(super) enum By {
     Server,
+    /// The handler, among those that it has added.
     Handler,
 }
 
@@ -63,7 +67,8 @@ pub(crate) fn write_simple(conn: &mut Conn, status: Status, text: &str) {
         status,
         reason: None,
         content_type: "text/plain; charset=utf-8",
-        date: DateBy::Server,
+        content_type_by: By::Server,
+        date_by: By::Server,
     };
     let body = write_head(conn, &lead, Framing::Length(text.len() as u64));
     let io = conn.io_mut();
@@ -101,7 +106,7 @@ fn write_head(conn: &mut Conn, lead: &Lead<'_>, framing: Framing) -> Body {
         out.reserve(body_len.min(TX_HIGH));
     }
     write_status(out, lead);
-    if let (DateBy::Server, Some(date)) = (lead.date, &io.date) {
+    if let (By::Server, Some(date)) = (lead.date_by, &io.date) {
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
@@ -110,7 +115,7 @@ fn write_head(conn: &mut Conn, lead: &Lead<'_>, framing: Framing) -> Body {
         // Both were checked before anything was written.
         encode::field(out, name, value).expect("a checked header field");
     };
-    if may_have_content(lead.status) {
+    if may_have_content(lead.status) && lead.content_type_by == By::Server {
         field("Content-Type", lead.content_type.as_bytes());
     }
     match (keep_alive, version) {

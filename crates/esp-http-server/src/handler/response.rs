@@ -6,7 +6,7 @@
 use super::chunks::Chunks;
 use super::errors::always_closes;
 use super::events::EventStream;
-use super::reply::{Body, DateBy, Framing, Lead, begin, leaves_too_much, write_status};
+use super::reply::{Body, By, Framing, Lead, begin, leaves_too_much, write_status};
 use super::request::Request;
 use super::task::{Link, Wait};
 use crate::error::{Error, Result};
@@ -54,7 +54,8 @@ impl<'r, 't> Response<'r, 't> {
             status: Status::OK,
             reason: None,
             content_type: "text/html",
-            date: DateBy::Server,
+            content_type_by: By::Server,
+            date_by: By::Server,
         };
         Self { request, lead, error }
     }
@@ -95,8 +96,9 @@ impl<'r, 't> Response<'r, 't> {
     }
 
     /// Adds a header field (upstream's `httpd_resp_set_hdr`). A second one of the same name stands
-    /// beside the first, as `Set-Cookie` needs it. A `Date` takes the place of the server's;
-    /// `Content-Length`, `Transfer-Encoding` and `Connection` are the server's alone.
+    /// beside the first, as `Set-Cookie` needs it. A `Date` takes the place of the server's, and a
+    /// `Content-Type` that of [`content_type`](Self::content_type); `Content-Length`,
+    /// `Transfer-Encoding` and `Connection` are the server's alone.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if self.error.is_some() {
             return self;
@@ -105,7 +107,9 @@ impl<'r, 't> Response<'r, 't> {
         if is_framing(name) || encode::field(&mut io.fields, name, value.as_ref()).is_err() {
             self.error = Some(Error::InvalidField(name.into()));
         } else if name.eq_ignore_ascii_case("date") {
-            self.lead.date = DateBy::Handler;
+            self.lead.date_by = By::Handler;
+        } else if name.eq_ignore_ascii_case("content-type") {
+            self.lead.content_type_by = By::Handler;
         }
         self
     }

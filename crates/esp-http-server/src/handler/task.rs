@@ -224,7 +224,9 @@ impl<'t> Link<'t> {
         }
     }
 
-    /// Writes bytes behind those that already wait to be sent; waits while there are too many.
+    /// Writes bytes behind those that already wait to be sent; waits while there are too many. If it
+    /// can't wait, only the first of them are written, and the connection closes behind them: whatever
+    /// followed would be taken for the rest.
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         loop {
             let io = self.conn_mut().io_mut();
@@ -235,7 +237,9 @@ impl<'t> Link<'t> {
             if bytes.is_empty() {
                 return Ok(());
             }
-            self.wait(Wait::Writable)?;
+            let waited = self.wait(Wait::Writable);
+            self.conn_mut().keep_alive &= waited.is_ok();
+            waited?;
         }
     }
 }

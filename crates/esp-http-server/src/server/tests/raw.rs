@@ -56,6 +56,22 @@ fn a_client_that_wants_to_close_is_closed_behind_it() {
 }
 
 #[test]
+fn a_handler_that_does_not_think_of_head_puts_nothing_in_front_of_the_next_response() {
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        let raw = |request: &mut Request| -> Result {
+            let mut raw = request.raw_response()?;
+            raw.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")?;
+            raw.finish()
+        };
+        server.get("/", raw).get("/next", path)
+    });
+    let client = engine.connect();
+    client.send(["HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", &get("/next")].concat());
+    client.expect("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    client.expect_lingering();
+}
+
+#[test]
 fn as_long_as_nothing_was_sent_the_server_can_still_answer() {
     let log = Log::default();
     let noted = log.clone();

@@ -233,3 +233,26 @@ fn no_body_goes_with_a_status_that_has_none() {
     client.send([get("/"), get("/next")].concat());
     client.expect(["HTTP/1.1 204 No Content\r\n\r\n", &ok("/next")].concat());
 }
+
+#[test]
+fn a_content_type_among_the_fields_takes_the_place_of_the_other() {
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server
+            .get("/", |request: &mut Request| -> Result {
+                request.respond().header("content-type", "a/b").send("")
+            })
+            .get("/both", |request: &mut Request| -> Result {
+                request.respond().header("Content-Type", "a/b").content_type("c/d").send("")
+            })
+            .get("/err", |request: &mut Request| -> Result {
+                request.respond().header("Content-Type", "a/b").send_custom_err("418 a/b", "")
+            })
+    });
+    for target in ["/", "/both", "/err"] {
+        let client = engine.connect();
+        client.send(get(target));
+        let text = client.text().to_lowercase();
+        assert_eq!(text.matches("content-type: ").count(), 1, "{text}");
+        assert!(text.contains("content-type: a/b\r\n"), "{text}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::HandlerMode;
+use crate::{Error, HandlerMode};
 
 #[test]
 fn a_detached_request_holds_no_stack() {
@@ -131,6 +131,44 @@ fn on_a_servers_own_thread_it_does_what_need_not_wait() {
     engine.run();
     assert_eq!(log.take(), ["Ok(2)", would_block, would_block]);
     client.expect(ok("done"));
+}
+
+#[test]
+fn what_did_not_fit_there_can_only_be_cut_off() {
+    const LEN: usize = 100_000;
+    type Answer = fn(&mut Request<'_>) -> Result;
+    let answers: [Answer; 3] = [
+        |request| {
+            let mut body = request.respond().sized(LEN as u64)?;
+            assert!(matches!(body.send([b'x'; LEN]), Err(Error::WouldBlockWorker)));
+            body.finish()
+        },
+        |request| {
+            let mut body = request.respond().chunked()?;
+            assert!(matches!(body.send([b'x'; LEN]), Err(Error::WouldBlockWorker)));
+            body.finish()
+        },
+        |request| {
+            let mut raw = request.raw_response()?;
+            raw.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LEN}\r\n\r\n"))?;
+            assert!(matches!(raw.send([b'x'; LEN]), Err(Error::WouldBlockWorker)));
+            raw.finish()
+        },
+    ];
+    for answer in answers {
+        let (engine, parked) = engine(HttpConfig::default());
+        let client = engine.connect();
+        client.send([get("/away"), get("/next")].concat());
+        let work = move |_: &mut crate::ServerContext<'_>| {
+            let _ = parked.take().unwrap().run(answer);
+        };
+        engine.handle().queue_work(work).unwrap();
+        engine.run();
+        let text = client.text();
+        assert!(text.contains("xxx") && text.len() < LEN);
+        assert!(!text.contains("/next"));
+        client.expect_lingering();
+    }
 }
 
 #[test]
