@@ -13,9 +13,9 @@ fn page(req: &mut Request) -> Result {
 /// that sleeps, which holds up nobody.
 fn events(req: &mut Request, start: Instant) -> Result {
     // A browser that lost its connection says which event it has seen last.
-    let seen = req.header("Last-Event-ID").and_then(|id| id.parse::<u64>().ok());
+    let seen = req.header("Last-Event-ID").and_then(|id| id.parse::<u32>().ok());
     let mut events = req.respond().event_stream()?;
-    for number in seen.map_or(1, |seen| seen.saturating_add(1)).. {
+    for number in seen.map_or(0, u64::from) + 1.. {
         let up = start.elapsed().as_secs();
         let (id, text) = (number.to_string(), format!("up for {up} s"));
         events.send(StreamEvent::new().id(&id).data(&text))?;

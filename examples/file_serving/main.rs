@@ -74,7 +74,7 @@ fn list(req: &mut Request) -> Result {
 /// Sends a file, always as one to be saved: shown in here, what somebody has uploaded could act for
 /// whoever looks at it.
 fn download(req: &mut Request) -> Result {
-    let mut file = File::open(path(req)?).map_err(not_found)?;
+    let mut file = File::open(stored(req)?).map_err(not_found)?;
     let len = file.metadata()?.len();
     let mut body = req
         .respond()
@@ -111,12 +111,21 @@ fn upload(req: &mut Request) -> Result {
 }
 
 fn delete(req: &mut Request) -> Result {
-    fs::remove_file(path(req)?).map_err(not_found)?;
+    fs::remove_file(stored(req)?).map_err(not_found)?;
     req.respond().content_type("text/plain").send("deleted\n")
 }
 
 fn files_of<'r>(req: &'r Request) -> &'r Files {
     req.global_user_ctx().expect("main has set it")
+}
+
+/// As [`path`], if there is a file, and not a directory or a pipe that would be waited for.
+fn stored(req: &Request) -> Result<PathBuf> {
+    let path = path(req)?;
+    match fs::metadata(&path).map_err(not_found)?.is_file() {
+        true => Ok(path),
+        false => Err(refused(Status::NOT_FOUND, "that is no file")),
+    }
 }
 
 /// Where the file is that the request's path names.

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import unittest
 
 from chromium import Chromium
@@ -103,9 +104,9 @@ class AsyncHandlers(unittest.TestCase):
 class Streamed:
     """A response in chunks, read as they come."""
 
-    def __init__(self, server: Server, path: str, wait: bool = True):
+    def __init__(self, server: Server, path: str, wait: bool = True, **headers: str):
         self.client = http.client.HTTPConnection("localhost", server.ports["http"], timeout=PATIENCE)
-        self.client.request("GET", path)
+        self.client.request("GET", path, headers=headers)
         if wait:
             self.response = self.client.getresponse()
 
@@ -165,6 +166,17 @@ class FileServing(unittest.TestCase):
             self.assertEqual((down.status, up.status), (400, 400), name)
         self.assertEqual(statuses(curl(["--path-as-is", self.url("/files/../secret")])), [404])
         self.assertEqual(list(self.files.iterdir()), [])
+
+    def test_only_files_are_sent_and_deleted(self):
+        (self.files / "folder").mkdir()
+        os.mkfifo(self.files / "pipe")
+        for name in ["folder", "pipe"]:
+            down, deleted = curl(
+                [self.url(f"/files/{name}")],
+                ["-X", "POST", self.url(f"/delete/{name}")],
+            )
+            self.assertEqual((down.status, deleted.status), (404, 404), name)
+        self.assertEqual(len(list(self.files.iterdir())), 2)
 
     def test_a_file_is_never_overwritten_and_never_too_long(self):
         first, second, long, chunked = curl(
@@ -246,6 +258,9 @@ class Sse(unittest.TestCase):
                 first = stream.next_chunk().decode()
                 self.assertRegex(first, r"\Aid: 1\ndata: up for \d+ s\n\n\Z")
                 self.assertRegex(stream.next_chunk().decode(), r"\Aid: 2\ndata: ")
+            for last, next_one in [("2", 3), (str(2**32 - 1), 2**32), ("nonsense", 1)]:
+                with Streamed(server, "/sse", **{"Last-Event-ID": last}) as stream:
+                    self.assertRegex(stream.next_chunk().decode(), rf"\Aid: {next_one}\ndata: ")
 
     def test_a_browser_shows_them(self):
         with example("sse") as url, browser() as chromium:
