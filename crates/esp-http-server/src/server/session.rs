@@ -12,7 +12,8 @@
 //!                        └──────────────────────────────────────────────── WebSocket ⇄ Queued
 //! ```
 //!
-//! `Detached` is a handler that has moved to another thread, and goes on as `Handling` does. An error handler is queued and handled as any handler is, also from `Head` for a bad head.
+//! `Detached` is a handler that has moved to another thread, and goes on as `Handling` does. An error
+//! handler is queued and handled as any handler is, also from `Head` for a bad head.
 
 use alloc::boxed::Box;
 use core::fmt;

@@ -3,8 +3,8 @@
 //! Each phase has one method, which moves the session on and says how: [`Step::Again`] if there may
 //! be more to do, [`Step::Rest`] if the session must wait, [`Step::Closed`] if it has ended. The
 //! diagram of the phases is in `session.rs`. What concerns handlers is in `turn/handler.rs`, detached
-//! requests in `turn/detached.rs`, errors that are answered in `turn/errors.rs`; timers, and what a waiting session gives back, in
-//! `turn/rest.rs`.
+//! requests in `turn/detached.rs`, errors that are answered in `turn/errors.rs`; timers, and what a
+//! waiting session gives back, in `turn/rest.rs`.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;

@@ -14,6 +14,7 @@ struct Class {
 const BODIES: &str = include_str!("bodies.rs");
 const BODY_DECODER: &str = include_str!("../../proto/body/tests.rs");
 const COOKIE: &str = include_str!("../../proto/cookie.rs");
+const DETACHED_PLACES: &str = include_str!("detached/places.rs");
 const EVENT_STREAM: &str = include_str!("../../proto/event_stream.rs");
 const EVENT_STREAMS: &str = include_str!("event_streams.rs");
 const FORM: &str = include_str!("../../proto/form.rs");
@@ -24,6 +25,7 @@ const LIMITS: &str = include_str!("limits.rs");
 const MISUSE: &str = include_str!("misuse.rs");
 const NET_CONTRACT: &str = include_str!("net_contract.rs");
 const RANDOM: &str = include_str!("random.rs");
+const RAW: &str = include_str!("raw.rs");
 const REFUSED: &str = include_str!("refused.rs");
 const REQUESTS: &str = include_str!("requests.rs");
 const REQUESTS_DECODED: &str = include_str!("requests_decoded.rs");
@@ -105,6 +107,11 @@ const CLASSES: &[Class] = &[
             (STATUSES, "statuses_without_content_have_none_however_it_is_sent"),
             (STATUSES, "the_answer_to_head_tells_what_get_would_have_sent"),
             (STATUSES, "behind_a_tunnel_that_was_agreed_to_nothing_is_a_request"),
+            (
+                RAW,
+                "a_handler_that_does_not_think_of_head_puts_nothing_in_front_of_the_next_response",
+            ),
+            (DETACHED_PLACES, "what_did_not_fit_there_can_only_be_cut_off"),
         ],
     },
     Class {
