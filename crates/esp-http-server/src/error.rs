@@ -52,6 +52,12 @@ pub enum Error {
         /// `work_queue_len`.
         limit: usize,
     },
+    /// The client has as many bytes of WebSocket messages waiting as `ws_queue_len` allows, or this
+    /// message was dropped for newer ones: see [`WsQueuePolicy`](crate::WsQueuePolicy).
+    WsQueueFull {
+        /// `ws_queue_len`, in bytes.
+        limit: usize,
+    },
     /// The handler table holds as many as `max_uri_handlers` allows
     /// (`ESP_ERR_HTTPD_HANDLERS_FULL`).
     HandlersFull {
@@ -219,6 +225,9 @@ impl fmt::Display for Error {
             }
             Self::WorkQueueFull { limit } => {
                 write!(f, "the work queue is full (work_queue_len = {limit})")
+            }
+            Self::WsQueueFull { limit } => {
+                write!(f, "the client does not take what it is sent (ws_queue_len = {limit})")
             }
             Self::HandlersFull { limit } => {
                 write!(f, "no room for another URI handler (max_uri_handlers = {limit})")

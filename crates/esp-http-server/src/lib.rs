@@ -120,7 +120,8 @@ pub use front::HttpServer;
 #[cfg(feature = "std")]
 pub use handler::DetachedRequest;
 pub use handler::{
-    Chunks, EventStream, KeepAlive, Message, RawResponse, Request, Response, Stacks, WsRequest,
+    Chunks, ControlFrames, EventStream, Fragments, KeepAlive, Message, RawResponse, Request,
+    Response, Stacks, WsClosed, WsClosedBy, WsFrame, WsQueuePolicy, WsRequest,
 };
 pub use net::{Net, NetError, NetId, RxBuf, TxBuf};
 pub use proto::event_stream::StreamEvent;
@@ -128,10 +129,13 @@ pub use proto::form::Form;
 pub use proto::head::{BodyLen, Version};
 pub use proto::method::Method;
 pub use proto::status::{ErrorCode, Status};
-pub use proto::ws::frame::CloseCode;
+#[cfg(feature = "deflate")]
+pub use proto::ws::deflate::DeflateConfig;
+pub use proto::ws::frame::{CloseCode, FrameHead, Opcode};
+pub use proto::ws::handshake::{OriginPolicy, Scheme};
 pub use server::{
     Events, HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice,
     Observer, OpenSession, Peer, Server, ServerBuilder, ServerContext, ServerHandle, SessionId,
-    SessionKind, SessionSocket, SessionTransport, Transport, UriHandler, WsClient,
+    SessionKind, SessionSocket, SessionTransport, Transport, UriHandler, WsClient, WsUriHandler,
 };
 pub use time::Instant;

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use esp_http_server::{Events, HttpConfig, Net, Observer, Transport};
+use esp_http_server::{Events, HttpConfig, Net, Observer, Scheme, Transport};
 use esp_tls::TlsConfig;
 
 use crate::event::HttpsEvents;
@@ -69,6 +69,13 @@ impl Transport for HttpsConfig {
 
     fn port(&self) -> u16 {
         self.port
+    }
+
+    fn scheme(&self) -> Scheme {
+        match &self.transport_mode {
+            TransportMode::Secure(_) => Scheme::Https,
+            TransportMode::Insecure => Scheme::Http,
+        }
     }
 
     fn layer<N: Net>(&self, inner: N) -> TlsNet<N> {

@@ -41,16 +41,19 @@ mod tls_net;
 
 pub use config::{HttpsConfig, TransportMode};
 pub use esp_event::{EventLoop, Subscription};
+#[cfg(feature = "deflate")]
+pub use esp_http_server::DeflateConfig;
 #[cfg(feature = "std")]
 pub use esp_http_server::DetachedRequest;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use esp_http_server::HttpServer;
 pub use esp_http_server::{
-    BodyLen, Chunks, CloseCode, Error, ErrorCode, EventStream, Form, HandlerError, HandlerMode,
-    HttpConfig, HttpEvent, KeepAlive, ListenAddr, Message, Method, NetError, OpenSession, Peer,
-    RawResponse, Request, Response, Result, RxBuf, ServerBuilder, ServerContext, ServerHandle,
-    SessionId, SessionKind, SessionSocket, SessionTransport, Status, StreamEvent, Transport, TxBuf,
-    UriHandler, Version, WsClient, WsRequest,
+    BodyLen, Chunks, CloseCode, ControlFrames, Error, ErrorCode, EventStream, Form, Fragments,
+    FrameHead, HandlerError, HandlerMode, HttpConfig, HttpEvent, KeepAlive, ListenAddr, Message,
+    Method, NetError, Opcode, OpenSession, OriginPolicy, Peer, RawResponse, Request, Response,
+    Result, RxBuf, ServerBuilder, ServerContext, ServerHandle, SessionId, SessionKind,
+    SessionSocket, SessionTransport, Status, StreamEvent, Transport, TxBuf, UriHandler, Version,
+    WsClient, WsClosed, WsClosedBy, WsFrame, WsQueuePolicy, WsRequest, WsUriHandler,
 };
 pub use esp_tls::{
     CipherSuite, ClientAuth, ConfigError, SessionTickets, TlsConfig, TlsError, TlsVersion,

@@ -70,6 +70,11 @@ pub(crate) fn run(
     err_handlers: &ErrHandlers,
 ) -> Outcome {
     let outcome = run_contained(&mut link, handler);
+    after(link, outcome, err_handlers)
+}
+
+/// Runs the error handler if a handler has ended like this before it has answered.
+fn after(mut link: Link<'_>, outcome: Outcome, err_handlers: &ErrHandlers) -> Outcome {
     let conn = link.conn_mut();
     #[cfg(feature = "std")]
     if is_detached(conn, &outcome) {
@@ -114,6 +119,23 @@ fn is_detached(conn: &mut Conn, outcome: &Outcome) -> bool {
         side => drop(side),
     }
     false
+}
+
+/// Runs the hook before a WebSocket handshake: as any handler, but one that has nothing to say agrees.
+pub(crate) fn run_pre_handshake(
+    mut link: Link<'_>,
+    hook: impl FnOnce(Link<'_>) -> Result<(), HandlerError>,
+    err_handlers: &ErrHandlers,
+) -> Outcome {
+    let outcome = run_contained(&mut link, hook);
+    let io = link.conn().io();
+    let has_spoken = io.reply != Reply::None;
+    #[cfg(feature = "std")]
+    let has_spoken = has_spoken || io.detached.is_some();
+    match outcome {
+        Outcome::Returned(Ok(())) if !has_spoken => outcome,
+        outcome => after(link, outcome, err_handlers),
+    }
 }
 
 /// Runs the error handler for the failure at hand; `None` if nobody has registered one.

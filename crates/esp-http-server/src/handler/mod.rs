@@ -34,7 +34,7 @@ pub use chunks::Chunks;
 pub use detached::DetachedRequest;
 #[cfg(feature = "std")]
 pub(crate) use errors::note_failure;
-pub(crate) use errors::{Failure, run, run_err_handler, write_failure};
+pub(crate) use errors::{Failure, run, run_err_handler, run_pre_handshake, write_failure};
 pub use events::EventStream;
 #[cfg(feature = "std")]
 pub(crate) use handover::{Ask, EngineSide, Return};
@@ -44,4 +44,7 @@ pub use request::Request;
 pub use response::Response;
 pub use task::Stacks;
 pub(crate) use task::{Link, Outcome, Resumed, Task, Wait, Wake, contain};
-pub use ws::{KeepAlive, Message, WsRequest};
+pub use ws::{
+    ControlFrames, Fragments, KeepAlive, Message, WsClosed, WsClosedBy, WsFrame, WsQueuePolicy,
+    WsRequest,
+};

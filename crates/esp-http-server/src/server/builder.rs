@@ -21,10 +21,11 @@ use super::session::SessionId;
 use super::shared::Shared;
 use super::uri_handler::UriHandler;
 use crate::error::{Error, HandlerError, Result};
-use crate::handler::{KeepAlive, Request, Stacks, WsRequest};
+use crate::handler::{KeepAlive, Request, Stacks, WsClosed, WsRequest};
 use crate::net::Net;
 use crate::proto::method::Method;
 use crate::proto::status::ErrorCode;
+use crate::proto::ws::handshake::Scheme;
 
 /// What a server speaks below HTTP: what upstream's HTTPS server plugs into its HTTP server.
 ///
@@ -39,6 +40,12 @@ pub trait Transport: Send + Sync + 'static {
 
     /// The port to listen on, of all addresses, if [`HttpConfig::listen`] says nothing else.
     fn port(&self) -> u16;
+
+    /// How clients reach it, which decides what is the same host to an
+    /// [`OriginPolicy`](crate::OriginPolicy).
+    fn scheme(&self) -> Scheme {
+        Scheme::Http
+    }
 
     /// Puts the layer around a worker's network.
     fn layer<N: Net>(&self, inner: N) -> Self::Net<N>;
@@ -114,8 +121,8 @@ impl<T: Transport> ServerBuilder<T> {
     /// do it while the server runs: [`ServerHandle::register_uri_handler`].
     ///
     /// [`ServerHandle::register_uri_handler`]: super::ServerHandle::register_uri_handler
-    pub fn uri_handler(mut self, handler: UriHandler) -> Self {
-        self.uri_handlers.push(handler);
+    pub fn uri_handler(mut self, handler: impl Into<UriHandler>) -> Self {
+        self.uri_handlers.push(handler.into());
         self
     }
 
@@ -138,7 +145,8 @@ impl<T: Transport> ServerBuilder<T> {
         self.uri_handler(UriHandler::any(uri, handler))
     }
 
-    /// Registers a handler for the messages of WebSockets that are opened at `uri`.
+    /// Registers a handler for the messages of WebSockets that are opened at `uri`, by pages of this
+    /// host and by whatever is no browser. More can be said with [`UriHandler::ws`].
     pub fn ws<F, E>(self, uri: &str, handler: F) -> Self
     where
         F: Fn(&mut WsRequest<'_>) -> core::result::Result<(), E> + Send + Sync + 'static,
@@ -266,6 +274,25 @@ impl<T: Transport> ServerBuilder<T> {
         self
     }
 
+    /// Calls `hook` for every WebSocket when it has ended, once, and before `on_close`: who has closed
+    /// it, and with which code. It runs in the server: it must be quick.
+    ///
+    /// ```
+    /// # use esp_http_server::{HttpConfig, ServerBuilder};
+    /// # let _ =
+    /// ServerBuilder::new(HttpConfig::default()).on_ws_close(|session, closed| {
+    ///     println!("{session}: closed by {:?}, {:?} {}", closed.by, closed.code, closed.reason);
+    /// })
+    /// # ;
+    /// ```
+    pub fn on_ws_close(
+        mut self,
+        hook: impl Fn(SessionId, WsClosed) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.ws_close = Some(Box::new(hook));
+        self
+    }
+
     /// Has `clock` tell the time of day, counted from 1970 UTC, for the `Date` of responses. It is asked
     /// once a second at most. `None` means that nobody knows, as on a device that has not yet heard of a
     /// time server; then responses have no `Date` (RFC 9110, section 6.6.1).
@@ -326,7 +353,8 @@ impl<T: Transport> ServerBuilder<T> {
             routes.register(handler)?;
         }
         check(&config, workers)?;
-        let shared = Shared::new(config, self.hooks, routes, self.err_handlers, workers);
+        let scheme = self.transport.scheme();
+        let shared = Shared::new(config, scheme, self.hooks, routes, self.err_handlers, workers);
         Ok((self.transport, Arc::new(shared)))
     }
 

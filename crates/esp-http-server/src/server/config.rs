@@ -6,6 +6,8 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::handler::WsQueuePolicy;
+
 /// The configuration of an HTTP server; `..HttpConfig::default()` fills in what is not said.
 ///
 /// Fields that ESP-IDF's `httpd_config_t` has too carry its names.
@@ -90,10 +92,11 @@ pub struct HttpConfig {
     pub purge_len: usize,
     /// Work items that may wait in a worker's queue. Default 1024.
     pub work_queue_len: usize,
-    /// Bytes of WebSocket frames from other threads, or of what work functions send, that may wait
-    /// for one client to take them.
-    /// Default 64 kB.
+    /// Bytes of WebSocket messages from other threads, or of what work functions send, that may wait
+    /// for one client to take them. A single message may be longer. Default 64 kB.
     pub ws_queue_len: usize,
+    /// What becomes of a WebSocket message above that. Default [`WsQueuePolicy::Close`].
+    pub ws_queue_policy: WsQueuePolicy,
 
     /// Longest time from accept to the end of the TLS handshake. Default 10 s.
     pub handshake_timeout: Duration,
@@ -117,6 +120,8 @@ pub struct HttpConfig {
     /// Longest time a closing session waits for its peer to finish, so that the peer can read what it
     /// was told last (RFC 9112, section 9.6). Default 2 s. See also `enable_so_linger`.
     pub linger_timeout: Duration,
+    /// Longest time that a WebSocket client may take to answer a close frame. Default 2 s.
+    pub ws_close_timeout: Duration,
     /// Longest time that requests which are under way may take to finish when the server stops;
     /// after it their handlers are told to end and their sessions are closed. Default 5 s.
     pub stop_timeout: Duration,
@@ -197,6 +202,7 @@ impl Default for HttpConfig {
             purge_len: 64 * 1024,
             work_queue_len: 1024,
             ws_queue_len: 64 * 1024,
+            ws_queue_policy: WsQueuePolicy::Close,
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             queue_timeout: Duration::from_secs(30),
@@ -205,6 +211,7 @@ impl Default for HttpConfig {
             send_wait_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             linger_timeout: Duration::from_secs(2),
+            ws_close_timeout: Duration::from_secs(2),
             stop_timeout: Duration::from_secs(5),
         }
     }

@@ -2,6 +2,7 @@
 //! work, and the hook that is asked about every new session.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::fmt;
@@ -13,7 +14,7 @@ use super::shared::ServerHandle;
 use super::transport::SessionTransport;
 use super::work::{Order, SessionKind};
 use crate::error::{Error, Result};
-use crate::handler::ws::{Message, encode_message};
+use crate::handler::ws::{Message, Outgoing};
 use crate::time::Instant;
 
 /// The server, as a work function sees it: between two requests, with nothing else running in this
@@ -97,17 +98,20 @@ impl ServerContext<'_> {
         Ok(())
     }
 
-    /// Sends a message to a WebSocket client (upstream's `httpd_ws_send_frame_async`).
+    /// Sends a message to a WebSocket client (upstream's `httpd_ws_send_frame_async`). A client that
+    /// has more than `ws_queue_len` bytes waiting is treated as
+    /// [`ws_queue_policy`](crate::HttpConfig::ws_queue_policy) has it.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSession`] if the client has left, [`Error::NotWebSocket`].
+    /// [`Error::NoSession`] if the client has left, [`Error::Closed`] if it is leaving,
+    /// [`Error::NotWebSocket`]; [`Error::WsQueueFull`] with [`WsQueuePolicy::Refuse`].
+    ///
+    /// [`WsQueuePolicy::Refuse`]: crate::WsQueuePolicy::Refuse
     pub fn ws_send(&mut self, session: SessionId, message: impl Into<Message>) -> Result {
-        if self.check(session)? != SessionKind::WebSocket {
-            return Err(Error::NotWebSocket);
-        }
-        let frame = encode_message(&message.into()).into();
-        self.orders.push((session, Order::Frame(frame)));
+        let message = Arc::new(Outgoing::new(&message.into()));
+        self.handle.admit(session, &message)?;
+        self.orders.push((session, Order::Message(message, None)));
         Ok(())
     }
 

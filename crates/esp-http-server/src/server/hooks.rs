@@ -8,14 +8,14 @@ use super::context::OpenSession;
 use super::date::WallClock;
 use super::session::SessionId;
 use crate::error::HandlerError;
-use crate::handler::contain;
-use crate::handler::ws::KeepAlive;
+use crate::handler::{KeepAlive, WsClosed, contain};
 
 /// What the application wants to be told of, done for every session, or brings itself.
 #[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) open: Option<OpenHook>,
     pub(crate) close: Option<CloseHook>,
+    pub(crate) ws_close: Option<WsCloseHook>,
     pub(crate) ws_keep_alive: Option<KeepAlive>,
     pub(crate) wall_clock: Option<WallClock>,
     pub(crate) global_user_ctx: Option<Box<dyn Any + Send + Sync>>,
@@ -24,6 +24,7 @@ pub(crate) struct Hooks {
 pub(crate) type OpenHook =
     Box<dyn Fn(&mut OpenSession<'_>) -> Result<(), HandlerError> + Send + Sync>;
 pub(crate) type CloseHook = Box<dyn Fn(SessionId) + Send + Sync>;
+pub(crate) type WsCloseHook = Box<dyn Fn(SessionId, WsClosed) + Send + Sync>;
 
 impl Hooks {
     /// Asks the application whether it wants the session that has just opened. A hook that panics
@@ -42,6 +43,15 @@ impl Hooks {
             log::error!("session {id}: refused: the hook on_open panicked");
         }
         admitted.unwrap_or(false)
+    }
+
+    /// Tells the application how a WebSocket has ended.
+    pub(super) fn tell_ws_closed(&self, id: SessionId, closed: WsClosed) {
+        if let Some(hook) = &self.ws_close
+            && contain(|| hook(id, closed)).is_none()
+        {
+            log::error!("session {id}: the hook on_ws_close panicked");
+        }
     }
 
     /// Tells the application that a session has ended.

@@ -8,11 +8,11 @@
 //! | what travels to the handler and back | `conn.rs`; of it, what sessions share: `entrance.rs` |
 //! | requests that are with another thread | `detached.rs`, `turn/detached.rs`, `conn/stand_in.rs` |
 //! | who handles a URI, who an error | `router.rs`, `err_handlers.rs` |
-//! | what is registered for a URI | `uri_handler.rs` |
+//! | what is registered for a URI | `uri_handler.rs`, `ws_uri_handler.rs` |
 //! | tables that change while the server runs | `published.rs`, `routes.rs` |
 //! | who goes when the table is full | `lru.rs` |
 //! | when to look at whom | `deadlines.rs` |
-//! | what other threads may ask for | `shared.rs`, `work.rs`; how it is done: `run_work.rs` |
+//! | what other threads may ask for | `shared.rs`, `ws_client.rs`, `work.rs`; how it is done: `run_work.rs` |
 //! | the application's hooks, what they and queued work may do | `hooks.rs`, `context.rs` |
 //! | what a session's bytes pass through | `transport.rs` |
 //! | the time of day in responses | `date.rs` |
@@ -22,6 +22,8 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+#[cfg(feature = "deflate")]
+use crate::handler::ws::SharedDeflater;
 use crate::handler::{Stacks, contain};
 use crate::net::{Net, NetId};
 use crate::proto::method::Method;
@@ -55,11 +57,13 @@ mod uri_handler;
 mod work;
 #[cfg(feature = "std")]
 mod worker_thread;
+mod ws_client;
+mod ws_uri_handler;
 
 pub use builder::{ServerBuilder, Transport};
 pub use config::{HandlerMode, HttpConfig, ListenAddr};
 pub use conn::Peer;
-pub(crate) use conn::{Conn, Exchange, Reply, TX_HIGH};
+pub(crate) use conn::{Conn, Exchange, Reply, TX_HIGH, TX_LOW};
 pub use context::{OpenSession, ServerContext};
 use date::DateCache;
 #[cfg(feature = "std")]
@@ -76,8 +80,8 @@ pub(crate) use routes::Found;
 use routes::RoutesView;
 pub use session::SessionId;
 use session::{Phase, Rank, Session, Timer, Timers};
+pub use shared::ServerHandle;
 pub(crate) use shared::Shared;
-pub use shared::{ServerHandle, WsClient};
 pub use transport::{SessionSocket, SessionTransport};
 use turn::{Fate, Turn};
 pub use uri_handler::UriHandler;
@@ -87,6 +91,8 @@ use work::{Mailbox, Work};
 use worker_thread::WorkerThread;
 #[cfg(feature = "std")]
 pub(crate) use worker_thread::is_worker_thread;
+pub use ws_client::WsClient;
+pub use ws_uri_handler::WsUriHandler;
 
 /// One worker of a server: the sessions it serves and everything it needs for that.
 ///
@@ -136,6 +142,9 @@ struct Worker<S: Stacks> {
     again: Vec<u32>,
     deadlines: Deadlines,
     date: DateCache,
+    /// For all its WebSockets that need none of their own.
+    #[cfg(feature = "deflate")]
+    deflater: SharedDeflater,
     lru: [LruList; 3],
     stop_at: Option<Instant>,
 }
@@ -175,6 +184,8 @@ where
             again: Vec::new(),
             deadlines: Deadlines::default(),
             date: DateCache::new(),
+            #[cfg(feature = "deflate")]
+            deflater: None,
             lru: [LruList::new(), LruList::new(), LruList::new()],
             stop_at: None,
         };
@@ -486,6 +497,7 @@ impl<S: Stacks> Worker<S> {
         }
         if session.connected {
             self.mailbox().session_closed(session.id);
+            self.end_ws(&mut session);
             self.shared.hooks.tell_closed(session.id);
         }
         if let Some(conn) = session.own_conn() {
@@ -493,6 +505,14 @@ impl<S: Stacks> Worker<S> {
         }
         if session.connected {
             self.observer.notice(Notice::Disconnected(session.id));
+        }
+    }
+
+    /// Tells how a WebSocket has ended, and those who wait for what it was sent that it is gone.
+    fn end_ws(&self, session: &mut Session<S::Stack>) {
+        if let Some(ws) = session.conn.as_mut().and_then(|conn| conn.ws.as_mut()) {
+            let closed = ws.take_closed();
+            self.shared.hooks.tell_ws_closed(session.id, closed);
         }
     }
 }

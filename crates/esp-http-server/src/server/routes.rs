@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use super::published::{Kept, Published, Snapshot};
 use super::router::{Routed, Router, UriMatch, Which};
 use super::uri_handler::UriHandler;
+use super::ws_uri_handler::WsRoute;
 use crate::error::{Error, Result};
 use crate::handler::contain;
 use crate::proto::method::Method;
@@ -29,6 +30,7 @@ impl Routes {
     }
 
     pub(crate) fn register(&self, mut handler: UriHandler) -> Result {
+        handler.ws_route().map_or(Ok(()), WsRoute::check)?;
         handler.has_parameters = self.router.peek(|router| router.has_templates())
             && Template::parse(&handler.uri).is_ok_and(|template| template.has_parameters());
         let handler = Arc::new(handler);

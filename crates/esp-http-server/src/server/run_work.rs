@@ -2,16 +2,16 @@
 //! the application's running in this worker.
 
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::context::{ServerContext, Sessions};
 use super::session::{Phase, SessionId};
 use super::work::{Mailbox, Order, Work};
-use super::{Conn, Server, Slot};
-use crate::handler::ws::queue_frame;
-use crate::handler::{Stacks, contain};
+use super::{Conn, Server, Slot, Worker};
+use crate::handler::ws::{Admission, Completion, Push, Pushed, push};
+use crate::handler::{Stacks, WsQueuePolicy, contain};
 use crate::net::Net;
+use crate::proto::ws::frame::CloseCode;
 use crate::time::Instant;
 
 impl<S: Stacks> Server<S>
@@ -39,9 +39,12 @@ where
                         self.turn(slot, now, net, |turn| turn.come_back(back));
                     }
                 }
-                Work::Broadcast(frame) => {
+                Work::Broadcast(message, uri) => {
                     for slot in 0..self.slots.len() as u32 {
-                        self.send_frame(slot, frame.clone(), now, net);
+                        if self.is_ws_of(slot, uri.as_deref()) {
+                            let push = Push::Message(message.clone());
+                            self.send(slot, push, None, Admission::Asked, now, net);
+                        }
                     }
                 }
             }
@@ -91,25 +94,45 @@ where
         match order {
             Order::Close => self.close(slot, now, net),
             Order::Touch => self.touch(slot),
-            Order::Frame(frame) => self.send_frame(slot, frame, now, net),
-            Order::Send(bytes) => self.send(slot, bytes, now, net),
+            Order::Message(message, done) => {
+                if self.worker.shared.config.ws_queue_policy == WsQueuePolicy::Refuse {
+                    self.worker.mailbox().settle(session, message.frame().len());
+                }
+                if self.is_ws_of(slot, None) {
+                    self.send(slot, Push::Message(message), done, Admission::Granted, now, net);
+                }
+            }
+            Order::Send(bytes) => {
+                self.send(slot, Push::Bytes(bytes), None, Admission::Granted, now, net);
+            }
+            Order::WsClose(code, reason) => {
+                self.turn(slot, now, net, |turn| turn.close_ws(code, &reason));
+            }
             Order::Transport(transport) => {
                 self.turn(slot, now, net, |turn| turn.set_transport(transport));
             }
         }
     }
 
-    /// Sends a frame to a session that is a WebSocket.
-    fn send_frame<N: Net>(&mut self, slot: u32, frame: Arc<[u8]>, now: Instant, net: &mut N) {
+    /// Whether the session is a WebSocket, one that came to that URI if one is named.
+    fn is_ws_of(&self, slot: u32, uri: Option<&str>) -> bool {
         let session = self.slots.get(slot as usize).and_then(|slot| slot.session.as_ref());
-        let conn = session.and_then(|session| session.conn.as_ref());
-        if conn.is_some_and(|conn| conn.ws.is_some()) {
-            self.send(slot, frame, now, net);
-        }
+        let Some(session) = session else { return false };
+        session.conn.as_ref().is_some_and(|conn| conn.ws.is_some())
+            && session.ws_handler.as_ref().is_some_and(|of| uri.is_none_or(|uri| *of.uri == *uri))
     }
 
-    /// Puts bytes behind what a session sends; one that does not take what it was sent is closed.
-    fn send<N: Net>(&mut self, slot: u32, bytes: Arc<[u8]>, now: Instant, net: &mut N) {
+    /// Puts a message or bytes behind what a session sends; one that does not take what it was sent
+    /// is closed, as far as the policy is that.
+    fn send<N: Net>(
+        &mut self,
+        slot: u32,
+        push: Push,
+        done: Option<Completion>,
+        admission: Admission,
+        now: Instant,
+        net: &mut N,
+    ) {
         let Some(Slot { session: Some(session), .. }) = self.slots.get_mut(slot as usize) else {
             return;
         };
@@ -121,20 +144,25 @@ where
         self.worker.lend(conn);
         session.used = true;
         let limit = self.worker.shared.config.ws_queue_len;
-        let queued = match &mut session.phase {
+        let is_taken = match (&mut session.phase, &push) {
             #[cfg(feature = "std")]
-            Phase::Detached(detached) if conn.stands_in() => detached.push(&bytes, limit),
-            _ if conn.ws.is_some() => queue_frame(conn, bytes),
-            _ => conn.io_mut().push(&bytes, limit),
+            (Phase::Detached(detached), Push::Bytes(bytes)) if conn.stands_in() => {
+                detached.push(bytes, limit)
+            }
+            _ if conn.ws.is_some() => {
+                self.worker.push(conn, push, done, admission) == Pushed::Taken
+            }
+            (_, Push::Bytes(bytes)) => conn.io_mut().push(bytes, limit),
+            (_, Push::Message(_)) => true,
         };
-        if queued {
+        if is_taken {
             self.worker.again(session);
         } else {
             log::debug!(
                 "session {}: closing, it does not read (ws_queue_len = {limit})",
                 session.id
             );
-            self.close(slot, now, net);
+            self.turn(slot, now, net, |turn| turn.cut_with(CloseCode::POLICY_VIOLATION));
         }
     }
 
@@ -145,6 +173,52 @@ where
             session.used = true;
             self.worker.set_rank(session, rank);
         }
+    }
+}
+
+impl<S: Stacks> Worker<S> {
+    /// Puts a message or bytes behind what a WebSocket sends.
+    fn push(
+        &mut self,
+        conn: &mut Conn,
+        what: Push,
+        done: Option<Completion>,
+        admission: Admission,
+    ) -> Pushed {
+        let pushed = push(
+            conn,
+            what,
+            done,
+            admission,
+            #[cfg(feature = "deflate")]
+            &mut self.deflater,
+        );
+        self.tell_waiting_len(conn);
+        pushed
+    }
+
+    /// Lets others know how much waits for a WebSocket client, where that decides whether they may
+    /// send more.
+    pub(super) fn tell_waiting_len(&self, conn: &mut Conn) {
+        if self.shared.config.ws_queue_policy != WsQueuePolicy::Refuse {
+            return;
+        }
+        let tx_len = conn.exchange.as_ref().map_or(0, |io| io.tx.len());
+        let Some(ws) = &mut conn.ws else { return };
+        let waiting_len = ws.waiting_len(tx_len);
+        if core::mem::replace(&mut ws.told_waiting_len, waiting_len) != waiting_len {
+            self.mailbox().note_waiting(conn.id, waiting_len);
+        }
+    }
+
+    /// Lends a WebSocket's handler the worker's deflater, or takes it back.
+    pub(super) fn swap_deflater(&mut self, conn: &mut Conn) {
+        #[cfg(feature = "deflate")]
+        if let Some(ws) = &mut conn.ws {
+            ws.swap_deflater(&mut self.deflater);
+        }
+        #[cfg(not(feature = "deflate"))]
+        let _ = conn;
     }
 }
 

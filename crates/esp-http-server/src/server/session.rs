@@ -68,7 +68,7 @@ pub(super) struct Session<S: corosensei::stack::Stack> {
     /// Absent only inside [`Task`]'s `resume`: then the handler has it. While a detached request has
     /// it, another one stands in for it.
     pub(super) conn: Option<Box<Conn>>,
-    /// The handler of its messages, once it is a WebSocket.
+    /// The handler of its messages, once it is a WebSocket or a hook is asked whether it may be.
     pub(super) ws_handler: Option<Found>,
     pub(super) timers: Timers,
     /// Where it stands among those that may be closed for a new one.
@@ -132,6 +132,10 @@ pub(super) enum Rank {
 pub(super) enum Job {
     /// A request, or a WebSocket message.
     Uri(Found),
+    /// The hook before a WebSocket's handshake.
+    PreHandshake(Found),
+    /// The hook behind it.
+    PostHandshake(Found),
     /// The failure at hand, which an error handler is to answer; and which handler has failed, if it
     /// was one.
     Failure(Option<Found>),

@@ -17,15 +17,18 @@ use super::routes::Routes;
 use super::session::SessionId;
 use super::uri_handler::UriHandler;
 use super::work::{Mailbox, Order, SessionKind, Work};
+use super::ws_client::WsClient;
 use crate::error::{Error, HandlerError, Result};
-use crate::handler::Request;
-use crate::handler::ws::{Message, encode_message};
+use crate::handler::ws::{Completion, Outgoing};
+use crate::handler::{Message, Request, WsQueuePolicy};
 use crate::proto::method::Method;
 use crate::proto::status::ErrorCode;
+use crate::proto::ws::handshake::Scheme;
 
 /// Everything that several workers, handles and threads see.
 pub(crate) struct Shared {
     pub(crate) config: HttpConfig,
+    pub(crate) scheme: Scheme,
     pub(crate) hooks: Hooks,
     pub(crate) mailboxes: Box<[Mailbox]>,
     pub(crate) routes: Routes,
@@ -36,6 +39,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         config: HttpConfig,
+        scheme: Scheme,
         hooks: Hooks,
         routes: Routes,
         err_handlers: ErrHandlers,
@@ -44,6 +48,7 @@ impl Shared {
         let mailboxes = (0..workers).map(|_| Mailbox::new(config.work_queue_len)).collect();
         Self {
             config,
+            scheme,
             hooks,
             mailboxes,
             routes,
@@ -140,27 +145,84 @@ impl ServerHandle {
     pub fn ws_clients(&self) -> impl Iterator<Item = WsClient> + use<> {
         let shared = self.shared.clone();
         let clients = self.list(Some(SessionKind::WebSocket)).into_iter();
-        clients.map(move |session| WsClient { handle: Self::new(shared.clone()), session })
+        clients.map(move |session| WsClient::new(Self::new(shared.clone()), session))
     }
 
     /// The WebSocket client of that session.
     pub fn ws_client(&self, session: SessionId) -> WsClient {
-        WsClient { handle: self.clone(), session }
+        WsClient::new(self.clone(), session)
     }
 
-    /// Sends one message to all WebSocket clients; it is encoded once.
+    /// Sends one message to all WebSocket clients; it is encoded once. With compression it is
+    /// compressed once more per worker, for all clients that share a compression: see
+    /// [`WsUriHandler::deflate`](super::WsUriHandler::deflate).
+    ///
+    /// A client that has more than `ws_queue_len` bytes waiting is treated as
+    /// [`ws_queue_policy`](HttpConfig::ws_queue_policy) has it.
     ///
     /// # Errors
     ///
     /// [`Error::WorkQueueFull`] if a worker could not take it; its clients then don't get it.
     pub fn ws_broadcast(&self, message: impl Into<Message>) -> Result {
-        let frame: Arc<[u8]> = encode_message(&message.into()).into();
+        self.broadcast(None, &message.into())
+    }
+
+    /// As [`ws_broadcast`](Self::ws_broadcast), to the clients that came to one URI: `uri` is that of
+    /// the handler, as it was registered.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ws_broadcast`. That there are no such clients is no error.
+    pub fn ws_broadcast_to(&self, uri: &str, message: impl Into<Message>) -> Result {
+        self.broadcast(Some(uri.into()), &message.into())
+    }
+
+    fn broadcast(&self, uri: Option<Arc<str>>, message: &Message) -> Result {
+        let message = Arc::new(Outgoing::new(message));
         let mut result = Ok(());
         for worker in 0..self.shared.mailboxes.len() {
-            let posted = self.post(worker, Work::Broadcast(frame.clone()));
+            let posted = self.post(worker, Work::Broadcast(message.clone(), uri.clone()));
             result = result.and(posted);
         }
         result
+    }
+
+    /// Has a message sent to a WebSocket client, if it is one and may have more waiting. If it is
+    /// refused, nobody was told.
+    pub(super) fn ws_post(
+        &self,
+        session: SessionId,
+        message: &Message,
+        done: Option<Completion>,
+    ) -> Result<(), (Error, Option<Completion>)> {
+        let message = Arc::new(Outgoing::new(message));
+        let len = message.frame().len();
+        let mailbox = match self.admit(session, &message) {
+            Ok(mailbox) => mailbox,
+            Err(error) => return Err((error, done)),
+        };
+        let work = Work::For(session, Order::Message(message, done));
+        let posted = match self.shared.is_stopping() {
+            true => Err((Error::Stopping, work)),
+            false => mailbox.try_push(work),
+        };
+        posted.map_err(|(error, work)| {
+            mailbox.settle(session, len);
+            match work {
+                Work::For(_, Order::Message(_, done)) => (error, done),
+                _ => (error, None),
+            }
+        })
+    }
+
+    /// Weighs a message against what waits for the client already, where the policy is to refuse.
+    pub(super) fn admit(&self, session: SessionId, message: &Outgoing) -> Result<&Mailbox> {
+        let config = &self.shared.config;
+        let refuses = config.ws_queue_policy == WsQueuePolicy::Refuse;
+        let limit = refuses.then_some(config.ws_queue_len);
+        let mailbox = self.shared.mailboxes.get(session.worker()).ok_or(Error::NoSession)?;
+        mailbox.admit(session, message.frame().len(), limit)?;
+        Ok(mailbox)
     }
 
     /// Registers a URI handler (upstream's `httpd_register_uri_handler`), from any thread and also
@@ -171,8 +233,8 @@ impl ServerHandle {
     /// [`Error::HandlerExists`] if there is one for the same URI and method; names of parameters and
     /// the spelling of `?*` make no difference. [`Error::HandlersFull`] above `max_uri_handlers`,
     /// [`Error::Config`] if its URI is no template.
-    pub fn register_uri_handler(&self, handler: UriHandler) -> Result {
-        self.shared.routes.register(handler)
+    pub fn register_uri_handler(&self, handler: impl Into<UriHandler>) -> Result {
+        self.shared.routes.register(handler.into())
     }
 
     /// Removes the handler that was registered for this URI, as it was written there, and this
@@ -262,51 +324,5 @@ impl fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let workers = self.shared.mailboxes.len();
         f.debug_struct("ServerHandle").field("workers", &workers).finish_non_exhaustive()
-    }
-}
-
-/// One WebSocket client, reachable from any thread for as long as it is connected. When it has left
-/// it says so; it never means another client.
-#[derive(Clone, Debug)]
-pub struct WsClient {
-    handle: ServerHandle,
-    session: SessionId,
-}
-
-impl WsClient {
-    /// The client's session.
-    pub fn session(&self) -> SessionId {
-        self.session
-    }
-
-    /// Queues a message for the client (upstream's `httpd_ws_send_data_async`). Messages from
-    /// several threads never mix. A client that has more than `ws_queue_len` bytes waiting is
-    /// closed: it does not read.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoSession`] if the client has left, [`Error::WorkQueueFull`].
-    pub fn send(&self, message: impl Into<Message>) -> Result {
-        self.check()?;
-        let frame = encode_message(&message.into()).into();
-        self.handle.post(self.session.worker(), Work::For(self.session, Order::Frame(frame)))
-    }
-
-    /// Closes the client's session.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoSession`] if the client has left, [`Error::WorkQueueFull`].
-    pub fn close(&self) -> Result {
-        self.check()?;
-        self.handle.close(self.session)
-    }
-
-    fn check(&self) -> Result {
-        match self.handle.session_kind(self.session) {
-            Some(SessionKind::WebSocket) => Ok(()),
-            Some(_) => Err(Error::NotWebSocket),
-            None => Err(Error::NoSession),
-        }
     }
 }

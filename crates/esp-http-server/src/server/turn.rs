@@ -3,8 +3,8 @@
 //! Each phase has one method, which moves the session on and says how: [`Step::Again`] if there may
 //! be more to do, [`Step::Rest`] if the session must wait, [`Step::Closed`] if it has ended. The
 //! diagram of the phases is in `session.rs`. What concerns handlers is in `turn/handler.rs`, detached
-//! requests in `turn/detached.rs`, errors that are answered in `turn/errors.rs`; timers, and what a
-//! waiting session gives back, in `turn/rest.rs`.
+//! requests in `turn/detached.rs`, WebSockets in `turn/web_socket.rs`, errors that are answered in
+//! `turn/errors.rs`; timers, and what a waiting session gives back, in `turn/rest.rs`.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -12,20 +12,17 @@ use alloc::string::ToString;
 use super::conn::{Conn, Peer, TX_HIGH};
 use super::event::Notice;
 use super::router::Routed;
-use super::routes::Found;
 use super::session::{Job, Phase, Session, Timer};
 use super::transport::{Line, SessionTransport, Still};
 use super::uri_handler::Handler;
 use super::{Stacks, Worker};
-use crate::handler::ws::{Closing, Received, WsState, receive, send_close};
+use crate::handler::ws::release;
 use crate::handler::{Failure, contain, write_simple};
 use crate::net::{Net, NetError, NetId, TxBuf};
 use crate::proto::head::{Limits, Parsed};
 use crate::proto::method::MethodSet;
-use crate::proto::response as encode;
 use crate::proto::status::Status;
 use crate::proto::ws::frame::CloseCode;
-use crate::proto::ws::handshake;
 use crate::time::Instant;
 
 #[cfg(feature = "std")]
@@ -33,6 +30,7 @@ mod detached;
 mod errors;
 mod handler;
 mod rest;
+mod web_socket;
 
 /// One session, its worker and the network, for the length of a turn.
 pub(super) struct Turn<'a, S: Stacks, N> {
@@ -233,32 +231,6 @@ where
         self.after_response()
     }
 
-    /// Makes the session a WebSocket (RFC 6455, section 4.2).
-    fn upgrade(&mut self, handler: Found) -> Step {
-        let io = self.conn().io_mut();
-        match handshake::accept(&io.head) {
-            Ok(accept) => {
-                let path = handler.has_parameters.then(|| io.head.path().into());
-                let out = io.tx.storage();
-                handshake::encode_response(out, &accept, None).expect("no subprotocol to refuse");
-                encode::end_of_head(out);
-                io.head.clear();
-                self.conn().ws = Some(WsState::new(path));
-                self.session.ws_handler = Some(handler);
-                self.session.phase = Phase::WebSocket;
-                self.worker.mailbox().session_upgraded(self.session.id);
-                self.notice(Notice::HeadersSent(self.session.id));
-                Step::Again
-            }
-            Err(error) => {
-                for (name, value) in error.fields() {
-                    self.field(name, value);
-                }
-                self.fail(Failure::with_text(error.status(), alloc::format!("{error}")))
-            }
-        }
-    }
-
     /// The whole response is written.
     fn after_response(&mut self) -> Step {
         let left = self.worker.shared.config.purge_len;
@@ -307,50 +279,6 @@ where
                     self.session.timers.start(Timer::Purge, self.now + timeout);
                     return Step::Rest;
                 }
-            }
-        }
-    }
-
-    /// A WebSocket between two messages.
-    fn web_socket(&mut self) -> Step {
-        self.lend();
-        if self.worker.stop_at.is_some() {
-            send_close(self.conn(), CloseCode::GOING_AWAY, "");
-        }
-        // A peer that was sent a close frame has nothing to say but its own, and then closes.
-        if self.conn().ws.as_ref().is_some_and(|ws| ws.closing() != Closing::No) {
-            return self.begin_closing();
-        }
-        loop {
-            let conn = self.conn();
-            let may_answer = conn.io().tx.len() < TX_HIGH;
-            if may_answer && !conn.io().rx.is_empty() {
-                match receive(conn, None) {
-                    Ok(Received::Begun) => {
-                        let handler = self.session.ws_handler.clone();
-                        return match handler {
-                            Some(handler) => self.start(Job::Uri(handler)),
-                            None => Step::Closed,
-                        };
-                    }
-                    // The rest of a message that no handler wanted is dropped.
-                    Ok(Received::Continued | Received::Part(..) | Received::Control) => continue,
-                    Ok(Received::Closed) | Err(_) => return self.begin_closing(),
-                    Ok(Received::NeedMore) => {}
-                }
-            }
-            match self.flush() {
-                Flushed::Lost => return Step::Closed,
-                Flushed::Blocked if !may_answer => return Step::Rest,
-                _ if !may_answer => continue,
-                _ => {}
-            }
-            match self.recv() {
-                // Each read is a step of its own, or a peer that sends fast enough would keep the
-                // worker to itself.
-                Arrived::Some => return Step::Again,
-                Arrived::Nothing => return Step::Rest,
-                Arrived::Finished | Arrived::Lost => return Step::Closed,
             }
         }
     }
@@ -410,6 +338,9 @@ where
         let mut nothing = TxBuf::new();
         loop {
             let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+            if conn.ws.is_some() && conn.exchange.is_some() {
+                release(conn);
+            }
             let (exchange, transport) = conn.line();
             let tx = exchange.map_or(&mut nothing, |exchange| &mut exchange.tx);
             let mut line = Line::new(self.net, id, transport);
@@ -417,8 +348,13 @@ where
                 self.session.timers.stop(Timer::Send);
                 return Flushed::All;
             }
+            let waiting_len = tx.len();
             match line.send(tx) {
                 Ok(len) => {
+                    let taken_len = waiting_len - tx.len();
+                    if let Some(ws) = &mut conn.ws {
+                        ws.note_taken(taken_len);
+                    }
                     self.session.timers.stop(Timer::Send);
                     if len > 0 {
                         self.worker.observer.notice(Notice::SentData(self.session.id, len));
@@ -498,21 +434,19 @@ where
 
     /// Makes room for another session.
     pub(super) fn evict(&mut self) -> Fate {
-        if self.conn().ws.is_some() {
-            self.lend();
-            send_close(self.conn(), CloseCode::TRY_AGAIN_LATER, "");
-            self.flush();
-        }
+        self.say_goodbye(CloseCode::TRY_AGAIN_LATER);
         Fate::Closed
     }
 
     /// Ends the session now, whatever it is doing.
     pub(super) fn cut(&mut self) -> Fate {
+        self.cut_with(CloseCode::GOING_AWAY)
+    }
+
+    /// As [`cut`](Self::cut); a WebSocket is told why, if it still listens.
+    pub(super) fn cut_with(&mut self, code: CloseCode) -> Fate {
         self.end_task();
-        if self.conn().ws.is_some() {
-            self.lend();
-            send_close(self.conn(), CloseCode::GOING_AWAY, "");
-        }
+        self.say_goodbye(code);
         self.flush();
         Fate::Closed
     }

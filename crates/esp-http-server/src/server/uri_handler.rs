@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::any::Any;
 use core::fmt;
 
+use super::ws_uri_handler::{WsRoute, WsUriHandler};
 use crate::error::HandlerError;
 use crate::handler::{Request, WsRequest};
 use crate::proto::method::Method;
@@ -78,11 +79,10 @@ pub struct UriHandler {
 /// The function of a URI handler.
 pub(super) enum Handler {
     Http(Box<HttpHandler>),
-    WebSocket(Box<WsHandler>),
+    WebSocket(Box<WsRoute>),
 }
 
 type HttpHandler = dyn Fn(&mut Request<'_>) -> Result<(), HandlerError> + Send + Sync;
-type WsHandler = dyn Fn(&mut WsRequest<'_>) -> Result<(), HandlerError> + Send + Sync;
 
 impl UriHandler {
     /// A handler for requests with `method` to `uri`.
@@ -105,14 +105,13 @@ impl UriHandler {
     }
 
     /// A handler for the messages of WebSockets that are opened at `uri` (upstream's `is_websocket`),
-    /// which is done by a GET request.
-    pub fn ws<F, E>(uri: &str, handler: F) -> Self
+    /// which is done by a GET request. What is agreed on in the handshake [`WsUriHandler`] says.
+    pub fn ws<F, E>(uri: &str, handler: F) -> WsUriHandler
     where
         F: Fn(&mut WsRequest<'_>) -> Result<(), E> + Send + Sync + 'static,
         E: Into<HandlerError>,
     {
-        let handler = move |ws: &mut WsRequest<'_>| handler(ws).map_err(Into::into);
-        Self::with(Some(Method::Get), uri, Handler::WebSocket(Box::new(handler)))
+        WsUriHandler::new(uri, handler)
     }
 
     /// Gives the handler a context of any type (upstream's `user_ctx`), in place of the one before.
@@ -133,8 +132,21 @@ impl UriHandler {
         Self::with(method, uri, Handler::Http(Box::new(handler)))
     }
 
-    fn with(method: Option<Method>, uri: &str, handler: Handler) -> Self {
+    pub(super) fn with(method: Option<Method>, uri: &str, handler: Handler) -> Self {
         Self { uri: uri.into(), method, handler, user_ctx: None, has_parameters: false }
+    }
+
+    /// What concerns its WebSockets, if they are what it is for.
+    pub(super) fn ws_route(&self) -> Option<&WsRoute> {
+        match &self.handler {
+            Handler::Http(_) => None,
+            Handler::WebSocket(route) => Some(route),
+        }
+    }
+
+    /// One of its subprotocols, by its place among them.
+    pub(crate) fn subprotocol(&self, number: u16) -> Option<&str> {
+        self.ws_route()?.subprotocols.get(usize::from(number)).map(|name| &**name)
     }
 
     pub(crate) fn context<T: Any>(&self) -> Option<&T> {

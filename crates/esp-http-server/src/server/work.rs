@@ -12,6 +12,8 @@ use crate::error::Error;
 #[cfg(feature = "std")]
 use crate::handler::Return;
 use crate::handler::contain;
+use crate::handler::ws::{Completion, Outgoing};
+use crate::proto::ws::frame::CloseCode;
 use crate::sync::Lock;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,8 +24,8 @@ mod model;
 pub(crate) enum Work {
     /// A function of the application's (upstream's `httpd_queue_work`).
     Run(Box<dyn FnOnce(&mut ServerContext<'_>) + Send>),
-    /// An encoded WebSocket frame for all clients of the worker.
-    Broadcast(Arc<[u8]>),
+    /// A message for all WebSocket clients of the worker, or those that came to one URI.
+    Broadcast(Arc<Outgoing>, Option<Arc<str>>),
     /// Something to do for one session, if it is still there.
     For(SessionId, Order),
     /// A connection that a detached request gives back.
@@ -37,8 +39,10 @@ pub(crate) enum Order {
     Close,
     /// Make it the most recently used.
     Touch,
-    /// Send it an encoded WebSocket frame.
-    Frame(Arc<[u8]>),
+    /// Send it a WebSocket message, and tell what became of that.
+    Message(Arc<Outgoing>, Option<Completion>),
+    /// Begin its closing handshake.
+    WsClose(CloseCode, Box<str>),
     /// Send it bytes as they are.
     Send(Arc<[u8]>),
     /// Give it a transport of its own.
@@ -52,7 +56,7 @@ pub(crate) struct Mailbox {
     /// Whether the queue may hold something: the one word that a worker reads every turn.
     filled: AtomicBool,
     waker: Lock<Option<Waker>>,
-    sessions: Lock<BTreeMap<SessionId, SessionKind>>,
+    sessions: Lock<BTreeMap<SessionId, Listed>>,
 }
 
 struct Queue {
@@ -79,6 +83,15 @@ impl Queue {
     }
 }
 
+/// What others know of a session.
+struct Listed {
+    kind: SessionKind,
+    /// Bytes of messages that were accepted for it and that the worker has not seen yet.
+    posted_len: usize,
+    /// Bytes of messages that wait in the worker.
+    waiting_len: usize,
+}
+
 type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// What a session speaks.
@@ -89,6 +102,8 @@ pub enum SessionKind {
     Http,
     /// WebSocket (upstream's `HTTPD_WS_CLIENT_WEBSOCKET`).
     WebSocket,
+    /// A WebSocket whose closing handshake is under way: it takes no more messages.
+    Closing,
 }
 
 impl Mailbox {
@@ -133,19 +148,27 @@ impl Mailbox {
 
     /// Queues one item, in order.
     pub(crate) fn push(&self, work: Work) -> Result<(), Error> {
-        let mut work = Some(work);
         // What is refused is dropped behind the lock: it is the application's, and what it holds may
         // use the server when it is dropped.
-        self.queue.with(|queue| {
+        self.try_push(work).map_err(|(error, _)| error)
+    }
+
+    /// As [`push`](Self::push); what is refused comes back.
+    pub(crate) fn try_push(&self, work: Work) -> Result<(), (Error, Work)> {
+        let mut work = Some(work);
+        let refused = self.queue.with(|queue| {
             if queue.takes != Takes::Everything {
-                return Err(Error::Stopping);
+                return Some(Error::Stopping);
             }
             if queue.items.len() - queue.returns >= self.limit {
-                return Err(Error::WorkQueueFull { limit: self.limit });
+                return Some(Error::WorkQueueFull { limit: self.limit });
             }
             queue.items.extend(work.take());
-            Ok(())
-        })?;
+            None
+        });
+        if let (Some(error), Some(work)) = (refused, work) {
+            return Err((error, work));
+        }
         self.ring();
         Ok(())
     }
@@ -201,11 +224,54 @@ impl Mailbox {
     }
 
     pub(crate) fn session_opened(&self, id: SessionId) {
-        self.sessions.with(|sessions| sessions.insert(id, SessionKind::Http));
+        let listed = Listed { kind: SessionKind::Http, posted_len: 0, waiting_len: 0 };
+        self.sessions.with(|sessions| sessions.insert(id, listed));
     }
 
     pub(crate) fn session_upgraded(&self, id: SessionId) {
-        self.sessions.with(|sessions| sessions.insert(id, SessionKind::WebSocket));
+        self.listed(id, |listed| listed.kind = SessionKind::WebSocket);
+    }
+
+    pub(crate) fn session_closing(&self, id: SessionId) {
+        self.listed(id, |listed| listed.kind = SessionKind::Closing);
+    }
+
+    fn listed<R>(&self, id: SessionId, work: impl FnOnce(&mut Listed) -> R) -> Option<R> {
+        self.sessions.with(|sessions| sessions.get_mut(&id).map(work))
+    }
+
+    /// Whether a WebSocket may be sent a message of so many bytes, `limit` being the most that may
+    /// wait, if that is to be weighed now. A single message may be longer.
+    pub(crate) fn admit(
+        &self,
+        id: SessionId,
+        len: usize,
+        limit: Option<usize>,
+    ) -> Result<(), Error> {
+        self.listed(id, |listed| {
+            match listed.kind {
+                SessionKind::WebSocket => {}
+                SessionKind::Closing => return Err(Error::Closed),
+                SessionKind::Http => return Err(Error::NotWebSocket),
+            }
+            let Some(limit) = limit else { return Ok(()) };
+            let waiting_len = listed.posted_len + listed.waiting_len;
+            if waiting_len > 0 && waiting_len + len > limit {
+                return Err(Error::WsQueueFull { limit });
+            }
+            listed.posted_len += len;
+            Ok(())
+        })
+        .unwrap_or(Err(Error::NoSession))
+    }
+
+    /// A message that was accepted has reached the worker, or never will.
+    pub(crate) fn settle(&self, id: SessionId, len: usize) {
+        self.listed(id, |listed| listed.posted_len = listed.posted_len.saturating_sub(len));
+    }
+
+    pub(crate) fn note_waiting(&self, id: SessionId, waiting_len: usize) {
+        self.listed(id, |listed| listed.waiting_len = waiting_len);
     }
 
     pub(crate) fn session_closed(&self, id: SessionId) {
@@ -213,12 +279,12 @@ impl Mailbox {
     }
 
     pub(crate) fn kind(&self, id: SessionId) -> Option<SessionKind> {
-        self.sessions.with(|sessions| sessions.get(&id).copied())
+        self.sessions.with(|sessions| sessions.get(&id).map(|listed| listed.kind))
     }
 
     pub(crate) fn list(&self, kind: Option<SessionKind>, into: &mut Vec<SessionId>) {
         self.sessions.with(|sessions| {
-            let wanted = sessions.iter().filter(|(_, of)| kind.is_none_or(|kind| **of == kind));
+            let wanted = sessions.iter().filter(|(_, of)| kind.is_none_or(|kind| of.kind == kind));
             into.extend(wanted.map(|(id, _)| *id));
         });
     }

@@ -249,7 +249,7 @@ fn head_and_options_go_to_a_handler_of_their_own() {
 fn a_websocket_is_opened_by_get_alone() {
     let mut router = Router::new(None);
     let ws = UriHandler::ws("/ws", |_: &mut WsRequest<'_>| Ok::<(), Error>(()));
-    router.try_register(ws, 9).unwrap();
+    router.try_register(ws.into(), 9).unwrap();
     let error = router.try_register(handler(GET, "/ws"), 9).unwrap_err();
     assert_eq!(error.to_string(), "there is a handler for GET /ws already");
     assert_eq!(router.route(Method::Get, "/ws"), Routed::To(0));

@@ -7,10 +7,10 @@ use super::super::conn::{Peer, Reply, TX_LOW};
 use super::super::session::{Job, Phase, Timer};
 use super::super::uri_handler::Handler;
 use super::{Arrived, Fate, Flushed, Step, Turn};
-use crate::error::Error;
 use crate::handler::ws::send_close;
 use crate::handler::{
     Failure, Link, Outcome, Request, Resumed, Task, Wait, Wake, WsRequest, run, run_err_handler,
+    run_pre_handshake,
 };
 use crate::net::Net;
 use crate::proto::status::Status;
@@ -65,9 +65,23 @@ where
             Job::Uri(found) => {
                 let handler = |link: Link<'_>| match &found.handler {
                     Handler::Http(handler) => handler(&mut Request::new(link)),
-                    Handler::WebSocket(handler) => handler(&mut WsRequest::new(link)),
+                    Handler::WebSocket(route) => (route.handler)(&mut WsRequest::new(link)),
                 };
                 run(link.with_route(&found), handler, &err_handlers)
+            }
+            Job::PreHandshake(found) => {
+                let hook = |link: Link<'_>| match found.ws_route().map(|it| &it.pre_handshake) {
+                    Some(Some(hook)) => hook(&mut Request::new(link)),
+                    _ => Ok(()),
+                };
+                run_pre_handshake(link.with_route(&found), hook, &err_handlers)
+            }
+            Job::PostHandshake(found) => {
+                let hook = |link: Link<'_>| match found.ws_route().map(|it| &it.post_handshake) {
+                    Some(Some(hook)) => hook(&mut WsRequest::new(link)),
+                    _ => Ok(()),
+                };
+                run(link.with_route(&found), hook, &err_handlers)
             }
         });
         self.worker.running += 1;
@@ -107,7 +121,8 @@ where
             self.session.phase = Phase::WebSocket;
             return Step::Again;
         }
-        if let Job::Uri(_) = job {
+        self.session.ws_handler = None;
+        if let Job::Uri(_) | Job::PreHandshake(_) = job {
             let wait = self.worker.shared.config.queue_timeout.as_secs().max(1);
             self.field("Retry-After", &wait.to_string());
             self.conn().io_mut().failure = Some(Failure::new(Status::SERVICE_UNAVAILABLE));
@@ -180,9 +195,11 @@ where
         self.session.timers.stop(Timer::Task);
         let mut conn = self.session.conn.take().expect("a waiting handler has left its connection");
         self.worker.stamp(&mut conn, self.now);
+        self.worker.swap_deflater(&mut conn);
         let had_head = conn.io().reply != Reply::None;
-        let resumed = task.resume(conn, wake);
-        let (Resumed::Waiting(conn, _) | Resumed::Finished(conn, _)) = &resumed;
+        let mut resumed = task.resume(conn, wake);
+        let (Resumed::Waiting(conn, _) | Resumed::Finished(conn, _)) = &mut resumed;
+        self.worker.swap_deflater(conn);
         if !had_head && conn.io().reply != Reply::None {
             self.worker.tell_of_response(self.session.id, conn.io().status);
         }
@@ -215,13 +232,18 @@ where
             return self.after_cut(outcome);
         }
         if self.conn().ws.is_some() {
-            return self.ws_ended(outcome);
+            return self.ws_ended(&outcome);
         }
+        // What was asked may be whether the session may become a WebSocket.
+        let agreed = self.session.ws_handler.take();
         match (outcome, self.conn().io().reply) {
             (Outcome::Returned(Ok(())), Reply::Done) => return self.after_response(),
             #[cfg(feature = "std")]
             (Outcome::Returned(Ok(())), Reply::None) if detached.is_some() => {
                 return detached.map_or(Step::Closed, |thread| self.detach(thread));
+            }
+            (Outcome::Returned(Ok(())), Reply::None) if agreed.is_some() => {
+                return agreed.map_or(Step::Closed, |found| self.switch_protocols(found));
             }
             // Nobody has answered: neither the handler nor, if it failed, an error handler.
             (_, Reply::None) => {
@@ -241,25 +263,6 @@ where
             return self.begin_closing();
         }
         Step::Closed
-    }
-
-    fn ws_ended(&mut self, outcome: Outcome) -> Step {
-        self.session.used = true;
-        let code = match &outcome {
-            Outcome::Returned(Ok(())) => None,
-            Outcome::Returned(Err(error)) => match Error::find(error) {
-                Some(Error::Closed) => None,
-                // The client's fault: it has stopped in the middle of a message.
-                Some(Error::TimedOut) => Some(CloseCode::POLICY_VIOLATION),
-                _ => Some(CloseCode::INTERNAL_ERROR),
-            },
-            Outcome::Panicked => Some(CloseCode::INTERNAL_ERROR),
-        };
-        if let Some(code) = code {
-            send_close(self.conn(), code, "");
-        }
-        self.session.phase = Phase::WebSocket;
-        Step::Again
     }
 
     /// Tells a handler that is under way to end. It can't wait any more, so it does.

@@ -8,7 +8,7 @@ use super::super::conn::Peer;
 use super::super::session::{Phase, Rank, Session, Timer};
 use super::super::transport::Line;
 use super::{Fate, Step, Turn};
-use crate::handler::ws::send_ping;
+use crate::handler::ws::{Closing, send_ping};
 use crate::handler::{Failure, Wake};
 use crate::net::{Net, NetError};
 use crate::proto::status::Status;
@@ -76,10 +76,7 @@ where
         let rank = match self.session.phase {
             Phase::Opening => Some(Rank::Http),
             Phase::Head => self.rest_in_head(),
-            Phase::WebSocket => {
-                self.start_ping_timer();
-                Some(Rank::WebSocket)
-            }
+            Phase::WebSocket => Some(self.rest_as_ws()),
             Phase::Closing { shut: true } => Some(Rank::Closing),
             _ => None,
         };
@@ -120,12 +117,19 @@ where
         (!*again && !is_sending).then_some(Rank::Http)
     }
 
-    fn start_ping_timer(&mut self) {
+    fn rest_as_ws(&mut self) -> Rank {
+        let keep_alive = self.worker.shared.hooks.ws_keep_alive;
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+        self.worker.tell_waiting_len(conn);
+        if conn.ws.as_ref().is_none_or(|ws| ws.closing() != Closing::No) {
+            return Rank::Closing;
+        }
         let timers = &mut self.session.timers;
-        if let Some(keep_alive) = self.worker.shared.hooks.ws_keep_alive
+        if let Some(keep_alive) = keep_alive
             && !timers.is_running(Timer::Pong)
         {
             timers.start(Timer::Ping, self.now + keep_alive.ping_every);
         }
+        Rank::WebSocket
     }
 }

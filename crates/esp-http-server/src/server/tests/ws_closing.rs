@@ -1,0 +1,199 @@
+//! The closing handshake, its timeout, and what the application is told of it.
+
+use std::sync::Arc;
+
+use super::support::*;
+use super::ws::{
+    BINARY, CLOSE, PING, TEXT, answer_close, expect_close, expect_frame, frame, frames, upgrade,
+};
+use crate::server::{HttpConfig, SessionKind};
+use crate::{CloseCode, Error, KeepAlive, Result, WsRequest};
+
+/// An engine that notes how WebSockets end.
+fn engine(config: HttpConfig) -> (Engine, Log) {
+    let log = Log::default();
+    let (noted, also) = (log.clone(), log.clone());
+    let engine = Engine::new(config, |server| {
+        server
+            .ws("/ws", |ws: &mut WsRequest| -> Result {
+                match ws.message(100)? {
+                    text if text.payload() == b"close" => {
+                        ws.close(CloseCode::new(4000).unwrap(), "as you wish");
+                        Ok(())
+                    }
+                    text if text.payload() == b"sleep" => ws.sleep(secs(60)),
+                    message => ws.send(message),
+                }
+            })
+            .get("/page", path)
+            .ws_keep_alive(KeepAlive { ping_every: secs(20), close_after: secs(5) })
+            .on_ws_close(move |_, closed| {
+                let code = closed.code.map_or(0, CloseCode::code);
+                noted.note(format!("{:?} {code} {}", closed.by, closed.reason));
+            })
+            .on_close(move |_| also.note("closed"))
+    });
+    (engine, log)
+}
+
+fn connected(config: HttpConfig) -> (Engine, Client, Log) {
+    let (engine, log) = engine(config);
+    let client = engine.connect();
+    upgrade(&client, "/ws");
+    (engine, client, log)
+}
+
+#[test]
+fn a_close_by_the_client_is_told_once_with_its_code_and_reason() {
+    let (_, client, log) = connected(HttpConfig::default());
+    client.send(frame(CLOSE, b"\x03\xe9going home"));
+    expect_close(&client, 1001);
+    assert!(log.take().is_empty(), "it has not ended yet");
+    client.finish();
+    assert_eq!(log.take(), ["Client 1001 going home", "closed"]);
+}
+
+#[test]
+fn a_close_without_a_code_and_an_end_without_a_close_are_told_apart() {
+    let (_, client, log) = connected(HttpConfig::default());
+    client.send(frame(CLOSE, b""));
+    client.finish();
+    assert_eq!(log.take(), ["Client 0 ", "closed"]);
+    let (_, client, log) = connected(HttpConfig::default());
+    client.finish();
+    assert_eq!(log.take(), ["Nobody 0 ", "closed"]);
+    let (_, client, log) = connected(HttpConfig::default());
+    client.reset();
+    assert_eq!(log.take(), ["Nobody 0 ", "closed"]);
+}
+
+#[test]
+fn a_session_that_never_was_a_websocket_has_no_such_end() {
+    let (engine, log) = engine(HttpConfig::default());
+    let client = engine.connect();
+    client.send(get("/page"));
+    client.finish();
+    assert_eq!(log.take(), ["closed"]);
+}
+
+#[test]
+fn a_close_by_the_handler_waits_for_its_answer() {
+    let (engine, client, log) = connected(HttpConfig::default());
+    let session = client.session();
+    client.send(frame(TEXT, b"close"));
+    expect_frame(&client, CLOSE, b"\x0f\xa0as you wish");
+    let handle = engine.handle();
+    assert_eq!(handle.session_kind(session), Some(SessionKind::Closing));
+    assert_eq!(handle.ws_clients().count(), 0);
+    assert!(matches!(handle.ws_client(session).send("x"), Err(Error::Closed)));
+    // What was on its way is read and dropped, and pings have lost their meaning.
+    client.send([frame(TEXT, b"late"), frame(PING, b"")].concat());
+    client.expect_nothing();
+    answer_close(&client, 4000);
+    client.finish();
+    assert_eq!(log.take(), ["Server 4000 as you wish", "closed"]);
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_waited_for_as_long_as_configured() {
+    let config = HttpConfig { ws_close_timeout: secs(7), ..HttpConfig::default() };
+    let (engine, client, log) = connected(config);
+    client.send(frame(TEXT, b"close"));
+    engine.advance(millis(3000));
+    client.send(frame(PING, b"no answer, and no delay"));
+    engine.advance(millis(3999));
+    client.expect_open();
+    engine.advance(millis(1));
+    client.expect_closed();
+    assert_eq!(log.take(), ["Server 4000 as you wish", "closed"]);
+}
+
+#[test]
+fn a_client_that_answers_no_ping_is_closed_by_nobody() {
+    let (engine, client, log) = connected(HttpConfig::default());
+    engine.advance(secs(25));
+    expect_frame(&client, PING, "");
+    client.expect_closed();
+    assert_eq!(log.take(), ["Nobody 0 ", "closed"]);
+}
+
+#[test]
+fn who_breaks_the_protocol_was_closed_by_the_server() {
+    let (_, client, log) = connected(HttpConfig::default());
+    client.send([0x81, 0x00]);
+    expect_close(&client, 1002);
+    client.finish();
+    assert_eq!(log.take(), ["Server 1002 ", "closed"]);
+}
+
+#[test]
+fn a_close_from_elsewhere_goes_behind_what_was_sent_before() {
+    let (engine, client, log) = connected(HttpConfig::default());
+    let other = engine.handle().ws_client(client.session());
+    other.send("last words").unwrap();
+    other.close_with(CloseCode::NORMAL, "done").unwrap();
+    engine.run();
+    let expected = [(TEXT, b"last words".to_vec()), (CLOSE, b"\x03\xe8done".to_vec())];
+    assert_eq!(frames(&client.received()), expected);
+    assert!(matches!(other.close_with(CloseCode::NORMAL, ""), Err(Error::Closed)));
+    answer_close(&client, 1000);
+    client.finish();
+    assert_eq!(log.take(), ["Server 1000 done", "closed"]);
+    assert!(matches!(other.close_with(CloseCode::NORMAL, ""), Err(Error::NoSession)));
+}
+
+#[test]
+fn a_close_from_elsewhere_ends_a_handler_that_sleeps_on_in_time() {
+    let (engine, client, log) = connected(HttpConfig::default());
+    client.send(frame(TEXT, b"sleep"));
+    let other = engine.handle().ws_client(client.session());
+    other.close_with(CloseCode::SERVICE_RESTART, "").unwrap();
+    engine.run();
+    expect_close(&client, 1012);
+    engine.advance(secs(2));
+    client.expect_closed();
+    assert_eq!(log.take(), ["Server 1012 ", "closed"]);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_told_why_it_was_closed_as_far_as_it_listens() {
+    let (engine, client, log) =
+        connected(HttpConfig { ws_queue_len: 100, ..HttpConfig::default() });
+    client.fill();
+    let other = engine.handle().ws_client(client.session());
+    for _ in 0..2 {
+        other.send(vec![0; 90]).unwrap();
+        engine.run();
+    }
+    client.expect_closed();
+    assert_eq!(log.take(), ["Server 1008 ", "closed"]);
+}
+
+#[test]
+fn a_server_that_is_dropped_tells_how_each_has_ended() {
+    let (engine, client, log) = connected(HttpConfig::default());
+    client.send(frame(BINARY, b"x"));
+    drop((client, engine));
+    assert_eq!(log.take(), ["Nobody 0 ", "closed"]);
+}
+
+#[test]
+fn a_hook_that_panics_stops_nothing() {
+    let seen = Arc::new(());
+    let kept = seen.clone();
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server.ws("/ws", |_: &mut WsRequest| -> Result { Ok(()) }).get("/page", path).on_ws_close(
+            move |_, _| {
+                let _kept = &kept;
+                panic!("on purpose");
+            },
+        )
+    });
+    let client = engine.connect();
+    upgrade(&client, "/ws");
+    client.finish();
+    client.expect_closed();
+    let other = engine.connect();
+    other.send(get("/page"));
+    other.expect(ok("/page"));
+}
