@@ -166,7 +166,7 @@ impl<N: Net> Net for TlsNet<N> {
             let session = match slot {
                 Some(session) => session,
                 None => {
-                    let session = slot.insert(Session::begin(config)?);
+                    let session = slot.insert(Session::begin(config));
                     session.refuse_plain_http(id, &mut self.inner, received)?;
                     session
                 }

@@ -1,9 +1,11 @@
 //! Why a [`TlsConfig`](crate::TlsConfig) can't be built: which input, and what is wrong with it.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use crate::backend;
 use crate::error::esp_code;
 
 /// Something that was given to [`TlsConfig`](crate::TlsConfig) can't be used.
@@ -30,11 +32,15 @@ impl ConfigError {
     pub fn esp_code(&self) -> i32 {
         match (self.input, &self.problem) {
             (_, ConfigProblem::KeyMismatch) => esp_code::OWN_CERT_FAILED,
-            (Input::CertificateChain | Input::ClientCa, _) => esp_code::X509_PARSE_FAILED,
+            (Input::CertificateChain | Input::ClientCa | Input::Crl, _) => {
+                esp_code::X509_PARSE_FAILED
+            }
             (Input::PrivateKey, _) => esp_code::PK_PARSE_KEY_FAILED,
             (Input::Alpn, _) => esp_code::SSL_CONF_ALPN_FAILED,
             (Input::SessionTickets, _) => esp_code::TICKET_SETUP_FAILED,
-            (Input::Versions, _) => esp_code::SSL_SETUP_FAILED,
+            (Input::ServerName | Input::Versions | Input::CipherSuites | Input::MaxFragment, _) => {
+                esp_code::SSL_SETUP_FAILED
+            }
         }
     }
 }
@@ -57,10 +63,18 @@ pub enum Input {
     PrivateKey,
     /// The CA that issued the clients' certificates.
     ClientCa,
+    /// The list of revoked clients' certificates.
+    Crl,
+    /// A name in an [`SniTable`](crate::SniTable).
+    ServerName,
     /// The application protocols.
     Alpn,
     /// The TLS versions.
     Versions,
+    /// The cipher suites.
+    CipherSuites,
+    /// The most bytes in a record.
+    MaxFragment,
     /// The session tickets.
     SessionTickets,
 }
@@ -71,8 +85,12 @@ impl fmt::Display for Input {
             Input::CertificateChain => "server certificate",
             Input::PrivateKey => "server key",
             Input::ClientCa => "client CA",
+            Input::Crl => "CRL",
+            Input::ServerName => "SNI table",
             Input::Alpn => "ALPN",
             Input::Versions => "TLS versions",
+            Input::CipherSuites => "cipher suites",
+            Input::MaxFragment => "record size",
             Input::SessionTickets => "session tickets",
         })
     }
@@ -96,8 +114,17 @@ pub enum ConfigProblem {
     NoCertificate,
     /// Good PEM, with no private key in it.
     NoKey,
-    /// The private key is protected by a password.
+    /// The private key is protected by a password, and none was given.
     EncryptedKey,
+    /// The password doesn't open the private key.
+    WrongPassword,
+    /// The private key is protected in a way that isn't supported.
+    UnsupportedEncryption(String),
+    /// The RSA key is shorter than 2048 bits.
+    WeakKey {
+        /// Its length in bits.
+        bits: usize,
+    },
     /// The certificate of this number, counted from 1, isn't an X.509 certificate.
     BadCertificate {
         /// Which of the input's certificates, counted from 1.
@@ -129,6 +156,31 @@ pub enum ConfigProblem {
     KeyMismatch,
     /// The CA certificate can't serve as a trust anchor.
     UnusableCa(String),
+    /// Good PEM, with no CRL in it.
+    NoCrl,
+    /// It isn't a CRL, or one with a part that must not be ignored and isn't known.
+    UnusableCrl(String),
+    /// A CRL has expired.
+    ExpiredCrl {
+        /// Which of the input's CRLs, counted from 1.
+        number: usize,
+        /// When the next one was due, since 1970 (UTC).
+        next_update: Duration,
+        /// The clock when it was checked, since 1970 (UTC).
+        now: Duration,
+    },
+    /// Neither a host name nor a wildcard for one label.
+    NotAHostName(String),
+    /// None of these cipher suites is supported.
+    NoCipherSuite(Vec<u16>),
+    /// A record holds 32 to 16384 bytes.
+    FragmentLen(usize),
+    /// A ticket key has 48 or 80 bytes.
+    TicketKeyLen(usize),
+    /// The bytes of a ticket key are all the same.
+    TicketKeyNotRandom,
+    /// There are no ticket keys of the application that could be changed.
+    NoTicketKeys,
     /// An ALPN protocol name is empty or longer than 255 bytes (RFC 7301, section 3.1).
     AlpnNameLen(usize),
     /// The crypto provider refused.
@@ -151,9 +203,18 @@ impl fmt::Display for ConfigProblem {
             NoCertificate => f.write_str("the PEM holds no `BEGIN CERTIFICATE` section"),
             NoKey => f.write_str("the PEM holds no `BEGIN PRIVATE KEY` section"),
             EncryptedKey => f.write_str(
-                "protected by a password, which isn't supported; \
-                 decrypt it first: openssl pkey -in key.pem -out plain.pem",
+                "protected by a password; give it (PrivateKey::with_password), \
+                 or decrypt the key first: openssl pkey -in key.pem -out plain.pem",
             ),
+            WrongPassword => f.write_str("the password is wrong"),
+            UnsupportedEncryption(detail) => write!(
+                f,
+                "protected by a password in a way that isn't supported ({detail}); \
+                 convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem"
+            ),
+            WeakKey { bits } => {
+                write!(f, "an RSA key of {bits} bits is too weak, it must have at least 2048")
+            }
             BadCertificate { number, detail } => {
                 write!(f, "certificate {number} isn't an X.509 certificate: {detail}")
             }
@@ -168,12 +229,46 @@ impl fmt::Display for ConfigProblem {
             UnusableKey(detail) => write!(f, "can't be used: {detail}"),
             KeyMismatch => f.write_str("doesn't match the server certificate"),
             UnusableCa(detail) => write!(f, "can't be used as a trust anchor: {detail}"),
+            NoCrl => f.write_str("the PEM holds no `BEGIN X509 CRL` section"),
+            UnusableCrl(detail) => write!(f, "can't be used: {detail}"),
+            ExpiredCrl { number, next_update, now } => {
+                let (next_update, now) = (Date(*next_update), Date(*now));
+                write!(f, "CRL {number} expired on {next_update} (it is {now})")
+            }
+            NotAHostName(name) => write!(
+                f,
+                "{name:?} is neither a host name nor a wildcard for one label (*.example.org)"
+            ),
+            NoCipherSuite(ids) => {
+                f.write_str("none is left, for these aren't supported: ")?;
+                name_cipher_suites(ids, f)
+            }
+            FragmentLen(len) => {
+                write!(f, "a record can be limited to 32 to 16384 bytes, not to {len}")
+            }
+            TicketKeyLen(len) => write!(f, "a ticket key has 48 or 80 bytes, this one has {len}"),
+            TicketKeyNotRandom => f.write_str("a ticket key must be random, this one isn't"),
+            NoTicketKeys => f.write_str(
+                "there are no ticket keys to change: configure some first (TlsConfig::ticket_keys)",
+            ),
             AlpnNameLen(len) => {
                 write!(f, "a protocol name has 1 to 255 bytes (RFC 7301), this one has {len}")
             }
             Provider(detail) => write!(f, "the crypto provider refused: {detail}"),
         }
     }
+}
+
+/// Numbers as people look them up.
+pub(crate) fn name_cipher_suites(ids: &[u16], f: &mut impl fmt::Write) -> fmt::Result {
+    for (index, id) in ids.iter().enumerate() {
+        let separator = if index == 0 { "" } else { ", " };
+        write!(f, "{separator}{id:#06x}")?;
+        if let Some(name) = backend::cipher_suite_name(*id) {
+            write!(f, " ({name})")?;
+        }
+    }
+    Ok(())
 }
 
 /// A time since 1970 as a date and time of day, UTC.

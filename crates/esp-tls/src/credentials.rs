@@ -1,11 +1,18 @@
-//! PEM or DER bytes to certificates and keys, with an error for every way to mix them up.
+//! PEM or DER bytes to certificates, keys and CRLs, with an error for every way to mix them up.
 
-use alloc::string::ToString;
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use pkcs8::der::Decode as _;
+use pkcs8::pkcs5;
 use rustls_pki_types::pem::{Error as PemError, PemObject, SectionKind};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer,
+};
+use zeroize::{Zeroize, Zeroizing};
 
+use crate::client_ca::ExpiredCrl;
 use crate::clock::Clock;
 use crate::config_error::{ConfigError, ConfigProblem, Input};
 use crate::x509::{self, Certificate, DerKind};
@@ -28,14 +35,50 @@ pub(crate) fn certificates(
     Ok(chain)
 }
 
-/// The first private key in `bytes`.
-pub(crate) fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, ConfigError> {
+/// The first private key in `bytes`, decrypted if it must be.
+pub(crate) fn private_key(bytes: &[u8], password: Option<&[u8]>) -> Result<KeyDer, ConfigError> {
     Encoding::of(bytes)
         .and_then(|encoding| match encoding {
-            Encoding::Pem => pem_key(bytes),
-            Encoding::Der => der_key(bytes),
+            Encoding::Pem => pem_key(bytes, password),
+            Encoding::Der => der_key(bytes, password),
         })
         .map_err(|problem| ConfigError { input: Input::PrivateKey, problem })
+}
+
+/// All CRLs in `bytes`. Whether they hold what a CRL must hold is looked at later.
+pub(crate) fn crls(
+    bytes: &[u8],
+    expired: ExpiredCrl,
+    clock: &dyn Clock,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, ConfigError> {
+    let fail = |problem| ConfigError { input: Input::Crl, problem };
+    let crls = match Encoding::of(bytes).map_err(fail)? {
+        Encoding::Pem => pem_crls(bytes),
+        Encoding::Der => x509::split(bytes)
+            .map(|der| der.map(|der| der.to_vec().into()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| ConfigProblem::UnusableCrl(error.to_string())),
+    }
+    .map_err(fail)?;
+    for (index, crl) in crls.iter().enumerate() {
+        check_crl(index + 1, crl, expired, clock).map_err(fail)?;
+    }
+    Ok(crls)
+}
+
+/// A private key in the clear, wiped when it is dropped.
+pub(crate) struct KeyDer(PrivateKeyDer<'static>);
+
+impl KeyDer {
+    pub(crate) fn as_der(&self) -> &PrivateKeyDer<'static> {
+        &self.0
+    }
+}
+
+impl Drop for KeyDer {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 enum Encoding {
@@ -78,22 +121,39 @@ fn pem_certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Config
     }
 }
 
-fn pem_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, ConfigProblem> {
-    if holds_encrypted_key(bytes) {
-        return Err(ConfigProblem::EncryptedKey);
+fn pem_key(bytes: &[u8], password: Option<&[u8]>) -> Result<KeyDer, ConfigProblem> {
+    if contains(bytes, TRADITIONAL_ENCRYPTION) {
+        return Err(match password {
+            Some(_) => ConfigProblem::UnsupportedEncryption("OpenSSL's traditional one".into()),
+            None => ConfigProblem::EncryptedKey,
+        });
     }
     let mut has_certificate = false;
-    for section in pem_sections(bytes) {
+    for section in pem_sections(&with_one_key_label(bytes)) {
         let (kind, der) = section?;
         has_certificate |= kind == SectionKind::Certificate;
+        if kind == SectionKind::PrivateKey && DerKind::of(&der) == DerKind::EncryptedKey {
+            return decrypt(&der, password);
+        }
         if let Some(key) = PrivateKeyDer::from_pem(kind, der) {
-            return Ok(key);
+            return Ok(KeyDer(key));
         }
     }
     match has_certificate {
         true => Err(ConfigProblem::CertificateInsteadOfKey),
         false => Err(ConfigProblem::NoKey),
     }
+}
+
+fn pem_crls(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, ConfigProblem> {
+    let mut crls = Vec::new();
+    for section in pem_sections(bytes) {
+        let (kind, der) = section?;
+        if kind == SectionKind::Crl {
+            crls.push(der.into());
+        }
+    }
+    if crls.is_empty() { Err(ConfigProblem::NoCrl) } else { Ok(crls) }
 }
 
 fn der_certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigProblem> {
@@ -114,12 +174,33 @@ fn der_certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Config
         .collect()
 }
 
-fn der_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, ConfigProblem> {
+fn der_key(bytes: &[u8], password: Option<&[u8]>) -> Result<KeyDer, ConfigProblem> {
     match DerKind::of(bytes) {
         DerKind::Certificate => Err(ConfigProblem::CertificateInsteadOfKey),
-        DerKind::EncryptedKey => Err(ConfigProblem::EncryptedKey),
+        DerKind::EncryptedKey => decrypt(bytes, password),
         DerKind::PrivateKey | DerKind::Unknown => PrivateKeyDer::try_from(bytes.to_vec())
+            .map(KeyDer)
             .map_err(|detail| ConfigProblem::UnusableKey(detail.to_string())),
+    }
+}
+
+/// Opens an `EncryptedPrivateKeyInfo` (RFC 5958, section 3).
+fn decrypt(der: &[u8], password: Option<&[u8]>) -> Result<KeyDer, ConfigProblem> {
+    let password = password.ok_or(ConfigProblem::EncryptedKey)?;
+    let unsupported = |detail: String| ConfigProblem::UnsupportedEncryption(detail);
+    let encrypted = pkcs8::EncryptedPrivateKeyInfoRef::from_der(der)
+        .map_err(|error| unsupported(error.to_string()))?;
+    let opened =
+        encrypted.encryption_algorithm.decrypt(password, encrypted.encrypted_data.as_bytes());
+    let opened = match opened {
+        Ok(opened) => Zeroizing::new(opened),
+        Err(pkcs5::Error::DecryptFailed) => return Err(ConfigProblem::WrongPassword),
+        Err(error) => return Err(unsupported(error.to_string())),
+    };
+    // A wrong password can look right to the padding, once in 256 times, but opens no key.
+    match DerKind::of(&opened) {
+        DerKind::PrivateKey => Ok(KeyDer(PrivatePkcs8KeyDer::from(opened.to_vec()).into())),
+        _ => Err(ConfigProblem::WrongPassword),
     }
 }
 
@@ -137,6 +218,22 @@ fn check_certificate(number: usize, der: &[u8], clock: &dyn Clock) -> Result<(),
         Err(ConfigProblem::NotYetValid { number, not_before, now })
     } else {
         Ok(())
+    }
+}
+
+fn check_crl(
+    number: usize,
+    der: &[u8],
+    expired: ExpiredCrl,
+    clock: &dyn Clock,
+) -> Result<(), ConfigProblem> {
+    let next_update = x509::crl_next_update(der)
+        .map_err(|error| ConfigProblem::UnusableCrl(error.to_string()))?;
+    match (next_update, clock.unix_time()) {
+        (Some(next_update), Some(now)) if expired == ExpiredCrl::Refuse && now >= next_update => {
+            Err(ConfigProblem::ExpiredCrl { number, next_update, now })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -160,10 +257,31 @@ fn is_key(kind: SectionKind) -> bool {
     matches!(kind, PrivateKey | RsaPrivateKey | EcPrivateKey)
 }
 
+const ENCRYPTED_LABEL: &[u8] = b" ENCRYPTED PRIVATE KEY-----";
+const TRADITIONAL_ENCRYPTION: &[u8] = b"Proc-Type: 4,ENCRYPTED";
+
 /// PKCS #8 under a password has a label of its own; OpenSSL's old form has a header instead.
 fn holds_encrypted_key(pem: &[u8]) -> bool {
-    contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
-        || contains(pem, b"Proc-Type: 4,ENCRYPTED")
+    contains(pem, ENCRYPTED_LABEL) || contains(pem, TRADITIONAL_ENCRYPTION)
+}
+
+/// The same PEM with the label of encrypted keys, which the decoder steps over, replaced by that of
+/// other keys. Which of the two it is can be seen in the DER.
+fn with_one_key_label(pem: &[u8]) -> Cow<'_, [u8]> {
+    if !contains(pem, ENCRYPTED_LABEL) {
+        return Cow::Borrowed(pem);
+    }
+    let mut relabeled = Vec::with_capacity(pem.len());
+    let mut rest = pem;
+    while let Some(at) =
+        rest.windows(ENCRYPTED_LABEL.len()).position(|part| part == ENCRYPTED_LABEL)
+    {
+        relabeled.extend_from_slice(&rest[..at]);
+        relabeled.extend_from_slice(b" PRIVATE KEY-----");
+        rest = &rest[at + ENCRYPTED_LABEL.len()..];
+    }
+    relabeled.extend_from_slice(rest);
+    Cow::Owned(relabeled)
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

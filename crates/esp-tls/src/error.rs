@@ -4,6 +4,8 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::alert::Alert;
+use crate::failure_class::FailureClass;
+use crate::select::Refusal;
 
 /// Why a call on a [`TlsSession`](crate::TlsSession) failed.
 ///
@@ -103,6 +105,8 @@ pub enum TlsErrorKind {
     NoApplicationProtocol,
     /// The client's certificate isn't good.
     ClientCertificate(CertificateProblem),
+    /// The selector sent this client away.
+    Refused(Refusal),
     /// The peer sent more of an unfinished message than we hold for it.
     TooMuchUnfinished {
         /// Bytes that would have had to be held.
@@ -114,6 +118,10 @@ pub enum TlsErrorKind {
     Handshaking,
     /// `send` after `close`.
     Closed,
+    /// The selector left the certificate to the configuration, which has none.
+    NoCertificate,
+    /// The device with the server's key could not sign; it said this.
+    SigningFailed(String),
     /// The [`Clock`](crate::Clock) doesn't know the time, and the handshake needed it.
     NoTime,
     /// The source of randomness failed.
@@ -135,10 +143,29 @@ impl TlsErrorKind {
             | Incompatible(_)
             | NoApplicationProtocol
             | ClientCertificate(_)
+            | Refused(_)
             | TooMuchUnfinished { .. } => Blame::Peer,
             Handshaking | Closed => Blame::Caller,
-            NoTime | NoRandomness => Blame::Config,
+            NoCertificate | SigningFailed(_) | NoTime | NoRandomness => Blame::Config,
             Panicked | Internal(_) => Blame::Internal,
+        }
+    }
+
+    /// Which class it counts to in a record of failures.
+    pub fn class(&self) -> FailureClass {
+        use TlsErrorKind::*;
+        match self {
+            AlertReceived(_) => FailureClass::AlertReceived,
+            NotTls => FailureClass::NotTls,
+            Protocol(_) | TooMuchUnfinished { .. } => FailureClass::Protocol,
+            Incompatible(_) => FailureClass::Incompatible,
+            NoApplicationProtocol => FailureClass::ApplicationProtocol,
+            ClientCertificate(problem) => problem.class(),
+            Refused(_) => FailureClass::Refused,
+            Handshaking | Closed => FailureClass::Misuse,
+            NoCertificate | NoTime | NoRandomness => FailureClass::Config,
+            SigningFailed(_) => FailureClass::SigningKey,
+            Panicked | Internal(_) => FailureClass::Internal,
         }
     }
 }
@@ -159,6 +186,11 @@ impl fmt::Display for TlsErrorKind {
                 f,
                 "the peer sent {held_len} bytes of an unfinished message, the limit is {limit_len}"
             ),
+            Refused(refusal) => write!(f, "the client was sent away: {refusal}"),
+            NoCertificate => {
+                f.write_str("the selector chose no certificate, and there is no other")
+            }
+            SigningFailed(detail) => write!(f, "the server's key could not sign: {detail}"),
             Handshaking => f.write_str("data can't be sent before the TLS handshake is complete"),
             Closed => f.write_str("data can't be sent on a closed TLS session"),
             NoTime => f.write_str("the clock isn't set, so a date could not be checked"),
@@ -189,8 +221,25 @@ pub enum CertificateProblem {
     WrongPurpose,
     /// It was revoked.
     Revoked,
+    /// Revocation is checked, and there is no CRL of its issuer.
+    UnknownRevocation,
+    /// Revocation is checked, and the CRL of its issuer has expired.
+    ExpiredCrl,
     /// Anything else.
     Other(String),
+}
+
+impl CertificateProblem {
+    fn class(&self) -> FailureClass {
+        use CertificateProblem::*;
+        match self {
+            Missing => FailureClass::CertificateMissing,
+            Expired | NotYetValid => FailureClass::CertificateDates,
+            UnknownIssuer => FailureClass::CertificateIssuer,
+            Revoked | UnknownRevocation | ExpiredCrl => FailureClass::CertificateRevoked,
+            Malformed | BadSignature | WrongPurpose | Other(_) => FailureClass::CertificateOther,
+        }
+    }
 }
 
 impl fmt::Display for CertificateProblem {
@@ -205,6 +254,8 @@ impl fmt::Display for CertificateProblem {
             BadSignature => "wrong signature",
             WrongPurpose => "not meant for TLS clients (extended key usage)",
             Revoked => "revoked",
+            UnknownRevocation => "there is no CRL of its issuer",
+            ExpiredCrl => "the CRL of its issuer has expired",
             Other(detail) => detail,
         })
     }

@@ -12,7 +12,7 @@
 //! use esp_tls::{TlsConfig, TlsSession};
 //!
 //! let config = TlsConfig::new(cert, key)?;        // once: every mistake in the files shows here
-//! let mut session = TlsSession::new(&config)?;    // per connection, at its first readable byte
+//! let mut session = TlsSession::new(&config);     // per connection, at its first readable byte
 //!
 //! let (mut plain, mut out) = (Vec::new(), Vec::new());
 //! session.recv(&mut received, &mut plain, &mut out)?;     // handshake or data; send `out` anyway
@@ -74,22 +74,45 @@ compile_error!("esp-tls needs a crypto provider: enable `aws-lc-rs`, `ring` or `
 
 mod alert;
 mod backend;
+mod certified_key;
+mod cipher_suite;
+mod client_ca;
 mod clock;
 mod config;
 mod config_error;
 mod credentials;
 mod error;
+mod failure_class;
+mod hello;
+mod identity;
+mod private_key;
+mod resumption;
+mod select;
 mod session;
+mod signing_key;
+mod sni_table;
+mod sync;
 mod x509;
 
 pub use alert::{Alert, AlertCode};
+pub use certified_key::CertifiedKey;
+pub use cipher_suite::{CipherSuite, supported_cipher_suites};
+pub use client_ca::{ClientAuth, ClientCa, ExpiredCrl};
 pub use clock::Clock;
 #[cfg(feature = "std")]
 pub use clock::SystemClock;
-pub use config::{ClientAuth, SessionTickets, TlsConfig, TlsVersions};
+pub use config::{SessionTickets, TlsConfig, TlsVersions};
 pub use config_error::{ConfigError, ConfigProblem, Input};
 pub use error::{Blame, CertificateProblem, Stage, TlsError, TlsErrorKind};
-pub use session::{CipherSuite, TlsSession, TlsVersion};
+pub use failure_class::FailureClass;
+pub use hello::ClientHello;
+pub use identity::{AltName, PeerIdentity};
+pub use private_key::PrivateKey;
+pub use resumption::{HandshakeCounts, TicketKey, TicketKeys};
+pub use select::{Refusal, SelectCertificate, Selection};
+pub use session::{TlsSession, TlsVersion};
+pub use signing_key::{KeyAlgorithm, SignatureScheme, SigningError, SigningKey};
+pub use sni_table::SniTable;
 
 #[cfg(all(target_os = "none", feature = "rustcrypto"))]
 pub use getrandom::{Error as RandomError, register_custom_getrandom};

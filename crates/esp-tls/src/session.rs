@@ -4,9 +4,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::backend::{Connection, Fault};
+use crate::backend::{Connection, Fault, contain_panic};
+use crate::cipher_suite::CipherSuite;
 use crate::config::TlsConfig;
 use crate::error::{Stage, TlsError, TlsErrorKind, esp_code};
+use crate::hello::{ClientHello, Heard, HelloScan};
+use crate::identity::PeerIdentity;
+use crate::resumption::HandshakeKind;
 
 /// Bytes of a record's header: type, version, length (RFC 8446, section 5.1).
 const HEADER_LEN: usize = 5;
@@ -28,11 +32,12 @@ const MAX_HANDSHAKE_LEN: usize = 64 * 1024;
 ///   [`needed_len`](Self::needed_len).
 /// - What the handshake agreed on: [`version`](Self::version), [`cipher_suite`](Self::cipher_suite),
 ///   [`alpn_protocol`](Self::alpn_protocol), [`server_name`](Self::server_name),
-///   [`peer_certificates`](Self::peer_certificates), [`is_resumed`](Self::is_resumed).
+///   [`peer_identity`](Self::peer_identity), [`peer_certificates`](Self::peer_certificates),
+///   [`is_resumed`](Self::is_resumed).
 ///
 /// An idle session holds no buffer: only an incomplete record is kept, until its rest arrives.
 pub struct TlsSession {
-    connection: Box<Connection>,
+    link: Link,
     /// Bytes received and not consumed, exactly as the backend left them: part of a record, or of a
     /// handshake message that spans records, in which case they are decrypted already.
     leftover: Vec<u8>,
@@ -40,26 +45,30 @@ pub struct TlsSession {
     is_closed: bool,
 }
 
+/// How far it is. Both are boxed so that a session is small in the end, too.
+enum Link {
+    /// The ClientHello isn't complete; which rules hold for this client isn't known.
+    Listening(Box<Listening>),
+    Connected(Box<Connection>),
+}
+
+struct Listening {
+    config: TlsConfig,
+    scan: HelloScan,
+}
+
 impl TlsSession {
     /// A session in its first state, waiting for a ClientHello.
     ///
-    /// # Errors
-    ///
-    /// [`TlsErrorKind::Internal`] only; whatever can be wrong with the configuration was reported
-    /// when it was built.
-    pub fn new(config: &TlsConfig) -> Result<TlsSession, TlsError> {
-        let connection = Connection::new(config.server()).map_err(|kind| TlsError {
-            kind,
-            stage: Stage::Handshake,
-            alert: None,
-            esp_code: esp_code::SSL_SETUP_FAILED,
-        })?;
-        Ok(Self {
-            connection: Box::new(connection),
+    /// Nothing is chosen yet: the rules are those that `config` has when the ClientHello is complete.
+    pub fn new(config: &TlsConfig) -> TlsSession {
+        let listening = Listening { config: config.clone(), scan: HelloScan::default() };
+        Self {
+            link: Link::Listening(Box::new(listening)),
             leftover: Vec::new(),
             failure: None,
             is_closed: false,
-        })
+        }
     }
 
     /// Takes bytes from the socket, any number, cut anywhere.
@@ -103,13 +112,7 @@ impl TlsSession {
         if plain.is_empty() {
             return Ok(());
         }
-        match self.connection.encrypt(&mut self.leftover, plain, out) {
-            Ok(consumed) => {
-                self.discard(consumed);
-                Ok(())
-            }
-            Err(fault) => Err(self.fail(fault, Stage::Connected, Direction::Send)),
-        }
+        self.write(|connection, leftover| connection.encrypt(leftover, plain, out))
     }
 
     /// Ends our direction with a close_notify alert (RFC 8446, section 6.1), appended to `out`.
@@ -124,23 +127,20 @@ impl TlsSession {
         if self.is_handshaking() {
             return;
         }
-        match self.connection.close_notify(&mut self.leftover, out) {
-            Ok(consumed) => self.discard(consumed),
-            // Later calls return it.
-            Err(fault) => drop(self.fail(fault, Stage::Connected, Direction::Send)),
-        }
+        // Should it fail, later calls return the error.
+        self.write(|connection, leftover| connection.close_notify(leftover, out)).ok();
     }
 
     /// Whether the handshake is still going on. Data can be sent from the call of
     /// [`recv`](Self::recv) on that ended it.
     pub fn is_handshaking(&self) -> bool {
-        self.connection.is_handshaking()
+        self.connection().is_none_or(Connection::is_handshaking)
     }
 
     /// Whether the peer sent its close_notify: `plain` has got all there was, and an end of the
     /// TCP stream from now on is no truncation.
     pub fn peer_has_closed(&self) -> bool {
-        self.connection.peer_has_closed()
+        self.connection().is_some_and(Connection::peer_has_closed)
     }
 
     /// How many more bytes complete the record that has begun to arrive; 0 when none has.
@@ -148,45 +148,58 @@ impl TlsSession {
     /// A hint for the size of the next read, and the sign that the peer owes us something. While
     /// less than a header is there it counts to the end of the header.
     pub fn needed_len(&self) -> usize {
-        match self.leftover[..] {
-            [] => 0,
-            [_, _, _, high, low, ..] => {
-                let record_len = HEADER_LEN + usize::from(u16::from_be_bytes([high, low]));
-                record_len.saturating_sub(self.leftover.len())
-            }
-            _ => HEADER_LEN - self.leftover.len(),
-        }
+        needed_len(&self.leftover)
     }
 
     /// The application protocol agreed on (ALPN), if one was.
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
-        self.connection.alpn_protocol()
+        self.connection()?.alpn_protocol()
     }
 
     /// The host name that the client asked for (SNI, RFC 6066 section 3), in lower case.
     pub fn server_name(&self) -> Option<&str> {
-        self.connection.server_name()
+        self.connection()?.server_name()
     }
 
     /// The TLS version, once it is agreed on.
     pub fn version(&self) -> Option<TlsVersion> {
-        self.connection.version()
+        self.connection()?.version()
     }
 
     /// The cipher suite, once it is agreed on.
     pub fn cipher_suite(&self) -> Option<CipherSuite> {
-        self.connection.cipher_suite()
+        self.connection()?.cipher_suite()
     }
 
     /// The client's certificates as DER, its own first; none if it presented none. They are
     /// verified once [`is_handshaking`](Self::is_handshaking) is false.
     pub fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
-        self.connection.peer_certificates()
+        self.connection().into_iter().flat_map(Connection::peer_certificates)
     }
 
-    /// Whether the handshake was shortened by a session ticket.
+    /// Who the client is by its certificate, or `None` if it presented none, or isn't done yet.
+    ///
+    /// It is read from the certificate anew with each call, so that a session holds nothing for it.
+    ///
+    /// # Errors
+    ///
+    /// The certificate was verified, and yet can't be taken apart
+    /// ([`CertificateProblem::Malformed`](crate::CertificateProblem::Malformed)).
+    pub fn peer_identity(&self) -> Result<Option<PeerIdentity>, TlsError> {
+        if self.is_handshaking() {
+            return Ok(None);
+        }
+        PeerIdentity::of_chain(self.peer_certificates()).map_err(|problem| TlsError {
+            kind: TlsErrorKind::ClientCertificate(problem),
+            stage: self.stage(),
+            alert: None,
+            esp_code: esp_code::X509_PARSE_FAILED,
+        })
+    }
+
+    /// Whether the handshake was shortened because the client has been here before.
     pub fn is_resumed(&self) -> bool {
-        self.connection.is_resumed()
+        self.connection().and_then(Connection::handshake_kind) == Some(HandshakeKind::Resumed)
     }
 
     /// Completes what is left over first, then decrypts the rest of `input` where it lies.
@@ -196,27 +209,63 @@ impl TlsSession {
         plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        while !self.leftover.is_empty() && !input.is_empty() {
+        if !self.listen(&mut input, plain, out)? {
+            return self.check_leftover();
+        }
+        let Link::Connected(connection) = &mut self.link else {
+            return Ok(());
+        };
+        let leftover = &mut self.leftover;
+        while !leftover.is_empty() && !input.is_empty() {
             // Not more than completes the record, so that the next ones need no copy. A complete
             // record is left only as part of a message: what follows must then join it.
-            let take = match self.needed_len() {
+            let take = match needed_len(leftover) {
                 0 => input.len(),
                 needed_len => needed_len.min(input.len()),
             };
             let (head, rest) = input.split_at_mut(take);
             input = rest;
-            self.leftover.extend_from_slice(head);
-            let consumed = self.connection.process(&mut self.leftover, plain, out)?;
-            self.discard(consumed);
+            leftover.extend_from_slice(head);
+            let consumed = connection.process(leftover, plain, out)?;
+            discard(leftover, consumed);
         }
         if !input.is_empty() {
-            let consumed = self.connection.process(input, plain, out)?;
-            self.leftover.extend_from_slice(&input[consumed..]);
+            let consumed = connection.process(input, plain, out)?;
+            leftover.extend_from_slice(&input[consumed..]);
         }
-        if self.peer_has_closed() {
-            self.discard(self.leftover.len());
+        if connection.peer_has_closed() {
+            *leftover = Vec::new();
         }
         self.check_leftover()
+    }
+
+    /// Collects the ClientHello and has the rules for this client chosen. Returns whether that is
+    /// done; until then everything that came is in `leftover`.
+    fn listen(
+        &mut self,
+        input: &mut &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Fault> {
+        let Link::Listening(listening) = &mut self.link else {
+            return Ok(true);
+        };
+        // Most often it comes in one piece, which can be read where it lies.
+        let is_first_piece = self.leftover.is_empty();
+        if !is_first_piece {
+            self.leftover.extend_from_slice(core::mem::take::<&mut [u8]>(input));
+        }
+        let received: &[u8] = if is_first_piece { input } else { &self.leftover };
+        // The client has heard nothing of us yet, so a refusal can still be told in the clear.
+        let heard = contain_panic(|| listening.hear(received))?.map_err(|fault| fault.say(out))?;
+        let Some(mut connection) = heard else {
+            self.leftover.extend_from_slice(core::mem::take::<&mut [u8]>(input));
+            return Ok(false);
+        };
+        let consumed = connection.process(&mut self.leftover, plain, out)?;
+        discard(&mut self.leftover, consumed);
+        self.link = Link::Connected(Box::new(connection));
+        Ok(true)
     }
 
     fn check_leftover(&self) -> Result<(), Fault> {
@@ -232,12 +281,27 @@ impl TlsSession {
         }
     }
 
-    /// Drops bytes from the front, and the buffer with the last of them.
-    fn discard(&mut self, len: usize) {
-        if len == self.leftover.len() {
-            self.leftover = Vec::new();
-        } else {
-            self.leftover.drain(..len);
+    /// Lets the backend write, which may consume what is left over.
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut Connection, &mut [u8]) -> Result<usize, Fault>,
+    ) -> Result<(), TlsError> {
+        let Link::Connected(connection) = &mut self.link else {
+            return Err(self.misuse(TlsErrorKind::Handshaking));
+        };
+        match write(connection, &mut self.leftover) {
+            Ok(consumed) => {
+                discard(&mut self.leftover, consumed);
+                Ok(())
+            }
+            Err(fault) => Err(self.fail(fault, Stage::Connected, Direction::Send)),
+        }
+    }
+
+    fn connection(&self) -> Option<&Connection> {
+        match &self.link {
+            Link::Listening(_) => None,
+            Link::Connected(connection) => Some(connection),
         }
     }
 
@@ -267,6 +331,43 @@ impl TlsSession {
     fn misuse(&self, kind: TlsErrorKind) -> TlsError {
         let esp_code = esp_code::SSL_WRITE_FAILED;
         TlsError { kind, stage: self.stage(), alert: None, esp_code }
+    }
+}
+
+impl Listening {
+    /// Makes the connection if `received`, which is everything so far, allows to.
+    fn hear(&mut self, received: &[u8]) -> Result<Option<Connection>, Fault> {
+        let message = match self.scan.hear(received) {
+            Heard::Incomplete => return Ok(None),
+            Heard::Message(message) => Some(message),
+            Heard::NotAHello => None,
+        };
+        let message = message.as_deref();
+        let hello = message.and_then(ClientHello::parse);
+        let terms = self.config.rules().terms(hello.as_ref())?;
+        let server_name = hello.and_then(ClientHello::into_server_name);
+        Connection::new(terms, self.config.clone(), server_name, message).map(Some)
+    }
+}
+
+/// As [`TlsSession::needed_len`].
+fn needed_len(leftover: &[u8]) -> usize {
+    match leftover {
+        [] => 0,
+        [_, _, _, high, low, ..] => {
+            let record_len = HEADER_LEN + usize::from(u16::from_be_bytes([*high, *low]));
+            record_len.saturating_sub(leftover.len())
+        }
+        _ => HEADER_LEN - leftover.len(),
+    }
+}
+
+/// Drops bytes from the front, and the buffer with the last of them.
+fn discard(leftover: &mut Vec<u8>, len: usize) {
+    if len == leftover.len() {
+        *leftover = Vec::new();
+    } else {
+        leftover.drain(..len);
     }
 }
 
@@ -303,20 +404,5 @@ impl fmt::Display for TlsVersion {
             TlsVersion::Tls12 => "TLS 1.2",
             TlsVersion::Tls13 => "TLS 1.3",
         })
-    }
-}
-
-/// A cipher suite as IANA registered it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CipherSuite {
-    /// Its number, such as 0x1301.
-    pub id: u16,
-    /// Its name, such as `TLS_AES_128_GCM_SHA256`.
-    pub name: &'static str,
-}
-
-impl fmt::Display for CipherSuite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
     }
 }

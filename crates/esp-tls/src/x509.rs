@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use der::asn1::{AnyRef, BitStringRef, GeneralizedTime, UtcTime};
+use der::asn1::{AnyRef, BitStringRef, GeneralizedTime, ObjectIdentifier, UintRef, UtcTime};
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
 
 /// What a certificate says about its validity and its key.
@@ -12,6 +12,8 @@ pub(crate) struct Certificate<'a> {
     pub(crate) not_before: Duration,
     /// Last second of its validity, since 1970 (UTC).
     pub(crate) not_after: Duration,
+    /// What kind of key it has.
+    key_algorithm: ObjectIdentifier,
     /// `subjectPublicKey` without its algorithm.
     pub(crate) public_key: &'a [u8],
 }
@@ -40,15 +42,61 @@ impl<'a> Certificate<'a> {
         let (not_before, not_after) =
             tbs.sequence(|validity| der::Result::Ok((time(validity)?, time(validity)?)))?;
         skip(tbs)?; // subject
-        let public_key = tbs.sequence(|info| {
-            skip(info)?; // algorithm
-            der::Result::Ok(BitStringRef::decode(info)?.raw_bytes())
+        let (key_algorithm, public_key) = tbs.sequence(|info| {
+            let algorithm = info.sequence(|algorithm| {
+                let oid = ObjectIdentifier::decode(algorithm)?;
+                skip_all(algorithm)?; // parameters
+                der::Result::Ok(oid)
+            })?;
+            der::Result::Ok((algorithm, BitStringRef::decode(info)?.raw_bytes()))
         })?;
-        while !tbs.is_finished() {
-            skip(tbs)?; // extensions
-        }
-        Ok(Self { not_before, not_after, public_key })
+        skip_all(tbs)?; // extensions
+        Ok(Self { not_before, not_after, key_algorithm, public_key })
     }
+
+    /// The length of its RSA key (RFC 8017, appendix A.1.1); `None` if it has another, or a broken
+    /// one.
+    pub(crate) fn rsa_bits(&self) -> Option<usize> {
+        const RSA_ENCRYPTION: ObjectIdentifier =
+            ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+        if self.key_algorithm != RSA_ENCRYPTION {
+            return None;
+        }
+        let modulus = SliceReader::new(self.public_key).and_then(|mut reader| {
+            reader.sequence(|key| {
+                let modulus = UintRef::decode(key)?.as_bytes();
+                skip(key)?; // publicExponent
+                der::Result::Ok(modulus)
+            })
+        });
+        let modulus = modulus.ok()?;
+        Some(8 * modulus.len() - modulus.first()?.leading_zeros() as usize)
+    }
+}
+
+/// The `nextUpdate` of a CRL (RFC 5280, section 5.1), since 1970 (UTC), if it has one.
+pub(crate) fn crl_next_update(der: &[u8]) -> der::Result<Option<Duration>> {
+    let mut reader = SliceReader::new(der)?;
+    let next_update = reader.sequence(|crl| {
+        let next_update = crl.sequence(|tbs| {
+            if Tag::peek(tbs)? == Tag::Integer {
+                skip(tbs)?; // version
+            }
+            skip(tbs)?; // signature
+            skip(tbs)?; // issuer
+            time(tbs)?; // thisUpdate
+            let next_update = match tbs.is_finished() {
+                false if is_time(Tag::peek(tbs)?) => Some(time(tbs)?),
+                _ => None,
+            };
+            skip_all(tbs)?; // revokedCertificates, extensions
+            der::Result::Ok(next_update)
+        })?;
+        skip_all(crl)?; // signatureAlgorithm, signature
+        der::Result::Ok(next_update)
+    })?;
+    reader.finish()?;
+    Ok(next_update)
 }
 
 /// What a DER structure looks like from outside.
@@ -71,9 +119,7 @@ impl DerKind {
             reader.sequence(|outer| {
                 let first = AnyRef::decode(outer)?.tag();
                 let second = AnyRef::decode(outer)?.tag();
-                while !outer.is_finished() {
-                    AnyRef::decode(outer)?;
-                }
+                skip_all(outer)?;
                 der::Result::Ok((first, second))
             })
         });
@@ -100,6 +146,17 @@ pub(crate) fn split(mut der: &[u8]) -> impl Iterator<Item = der::Result<&[u8]>> 
 
 fn skip(reader: &mut SliceReader<'_>) -> der::Result<()> {
     AnyRef::decode(reader).map(|_| ())
+}
+
+fn skip_all(reader: &mut SliceReader<'_>) -> der::Result<()> {
+    while !reader.is_finished() {
+        skip(reader)?;
+    }
+    Ok(())
+}
+
+fn is_time(tag: Tag) -> bool {
+    matches!(tag, Tag::UtcTime | Tag::GeneralizedTime)
 }
 
 fn time(validity: &mut SliceReader<'_>) -> der::Result<Duration> {

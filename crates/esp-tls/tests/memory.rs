@@ -55,7 +55,7 @@ impl Measured {
     fn connected(versions: &'static [&'static rustls::SupportedProtocolVersion]) -> Self {
         let config = server_config();
         let client = Client::new(&ClientSetup::versions(versions).build());
-        let (session, held_len) = kept_by(|| TlsSession::new(&config).unwrap());
+        let (session, held_len) = kept_by(|| TlsSession::new(&config));
         let mut this = Self { session, client, held_len };
         loop {
             let wire = this.client.take();

@@ -20,7 +20,7 @@ fn connected(versions: &'static [&'static rustls::SupportedProtocolVersion]) -> 
 }
 
 fn fresh() -> TlsSession {
-    TlsSession::new(&server_config()).unwrap()
+    TlsSession::new(&server_config())
 }
 
 /// The client's first flight, which is one record.

@@ -59,15 +59,15 @@ pub(super) enum Progress {
 
 impl Session {
     /// A session for a connection that has sent its first bytes.
-    pub(super) fn begin(config: &TlsConfig) -> Result<Box<Self>, NetError> {
-        Ok(Box::new(Self {
-            tls: TlsSession::new(config).map_err(failed)?,
+    pub(super) fn begin(config: &TlsConfig) -> Box<Self> {
+        Box::new(Self {
+            tls: TlsSession::new(config),
             stage: Stage::Handshake,
             early: Vec::new(),
             unsent: TxBuf::new(),
             held: false,
             revisit: false,
-        }))
+        })
     }
 
     /// Answers a client whose first bytes are plain HTTP.

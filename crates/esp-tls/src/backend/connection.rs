@@ -6,22 +6,22 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use once_cell::race::OnceBox;
-use rustls::server::{
-    ClientHello, ResolvesServerCert, ServerConnectionData, UnbufferedServerConnection,
-};
-use rustls::sign::CertifiedKey;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, WriteTraffic,
 };
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::{HandshakeKind as RustlsKind, ProtocolVersion};
+use rustls_pki_types::UnixTime;
 
 use super::errors::{self, Fault};
+use super::settings::{Reverification, Terms};
+use super::{MAX_FRAGMENT_LEN, provider};
+use crate::cipher_suite::CipherSuite;
+use crate::config::TlsConfig;
 use crate::error::TlsErrorKind;
-use crate::session::{CipherSuite, TlsVersion};
+use crate::resumption::HandshakeKind;
+use crate::session::TlsVersion;
 
-/// The largest payload of a record (RFC 8446, section 5.1).
-const MAX_FRAGMENT_LEN: usize = 16_384;
 /// More than any suite adds to a record: header, explicit nonce, tag, content type.
 const RECORD_OVERHEAD_LEN: usize = 64;
 /// Room for what may ride along: the reply to a key update.
@@ -31,20 +31,43 @@ type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
 
 pub(crate) struct Connection {
     tls: UnbufferedServerConnection,
-    resolver: Arc<NotingResolver>,
+    /// The connection keeps the name that the client asked for to itself.
+    server_name: Option<Box<str>>,
+    /// Until the handshake is complete, if its client may be one that was verified in the past.
+    reverification: Option<Box<PendingReverification>>,
+    /// Where the handshake is counted when it is complete.
+    counted_by: Option<TlsConfig>,
+    max_fragment_len: u16,
     peer_has_closed: bool,
 }
 
+struct PendingReverification {
+    how: Arc<Reverification>,
+    /// The records of the ClientHello, as long as the handshake can begin anew.
+    hello: Option<Vec<u8>>,
+}
+
 impl Connection {
-    pub(crate) fn new(config: &ServerConfig) -> Result<Self, TlsErrorKind> {
-        // The connection keeps the name the client asked for to itself. Only the resolver is told,
-        // so every session has its own; the rest of the config is shared, and both are dropped by
-        // rustls when the handshake is over.
-        let resolver = Arc::new(NotingResolver::new(Arc::clone(&config.cert_resolver)));
-        let mut config = config.clone();
-        config.cert_resolver = Arc::clone(&resolver) as _;
-        let tls = UnbufferedServerConnection::new(Arc::new(config)).map_err(errors::kind)?;
-        Ok(Self { tls, resolver, peer_has_closed: false })
+    /// A connection on these terms. `hello` is the message that it is about to receive, if it was
+    /// understood.
+    pub(crate) fn new(
+        terms: Terms,
+        counted_by: TlsConfig,
+        server_name: Option<String>,
+        hello: Option<&[u8]>,
+    ) -> Result<Self, Fault> {
+        let reverification = terms
+            .reverification
+            .map(|how| Box::new(PendingReverification { how, hello: hello.map(in_records) }));
+        let tls = UnbufferedServerConnection::new(terms.server).map_err(errors::fault)?;
+        Ok(Self {
+            tls,
+            server_name: server_name.map(String::into_boxed_str),
+            reverification,
+            counted_by: Some(counted_by),
+            max_fragment_len: u16::try_from(terms.max_fragment_len).unwrap_or(u16::MAX),
+            peer_has_closed: false,
+        })
     }
 
     /// Runs the records in `buffer` and returns how many bytes of its front were consumed.
@@ -57,32 +80,90 @@ impl Connection {
         plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<usize, Fault> {
-        self.guarded(out, |this, out| {
-            // An offset instead of moving bytes: with many small records that would be quadratic.
-            let mut consumed = 0;
-            loop {
-                let status = this.tls.process_tls_records(&mut buffer[consumed..]);
-                let discard = status.discard;
-                match status.state.map_err(errors::fault)? {
-                    // A record dropped unread would reappear for ever.
-                    ConnectionState::ReadTraffic(mut records) => {
-                        while let Some(record) = records.next_record() {
-                            plain.extend_from_slice(record.map_err(errors::fault)?.payload);
-                        }
+        let start = out.len();
+        let consumed = self.guarded(out, |this, out| this.run(buffer, plain, out))?;
+        if let Some(pending) = self.reverification.take() {
+            self.reverify(*pending, plain, out, start)?;
+        }
+        if let Some(config) = self.counted_by.take_if(|_| !self.tls.is_handshaking())
+            && let Some(kind) = self.handshake_kind()
+        {
+            config.counters().count(kind);
+        }
+        Ok(consumed)
+    }
+
+    fn run(
+        &mut self,
+        buffer: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Fault> {
+        // An offset instead of moving bytes: with many small records that would be quadratic.
+        let mut consumed = 0;
+        loop {
+            let status = self.tls.process_tls_records(&mut buffer[consumed..]);
+            let discard = status.discard;
+            match status.state.map_err(errors::fault)? {
+                // A record dropped unread would reappear for ever.
+                ConnectionState::ReadTraffic(mut records) => {
+                    while let Some(record) = records.next_record() {
+                        plain.extend_from_slice(record.map_err(errors::fault)?.payload);
                     }
-                    ConnectionState::EncodeTlsData(data) => encode(data, out)?,
-                    // Repeats until told that it's done; the bytes are in our buffer, so it is.
-                    ConnectionState::TransmitTlsData(data) => data.done(),
-                    // Comes once; what follows a close_notify is never consumed.
-                    ConnectionState::PeerClosed => this.peer_has_closed = true,
-                    ConnectionState::BlockedHandshake
-                    | ConnectionState::WriteTraffic(_)
-                    | ConnectionState::Closed => return Ok(consumed + discard),
-                    state => return Err(unexpected(&state)),
                 }
-                consumed += discard;
+                ConnectionState::EncodeTlsData(data) => encode(data, out)?,
+                // Repeats until told that it's done; the bytes are in our buffer, so it is.
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                // Comes once; what follows a close_notify is never consumed.
+                ConnectionState::PeerClosed => self.peer_has_closed = true,
+                ConnectionState::BlockedHandshake
+                | ConnectionState::WriteTraffic(_)
+                | ConnectionState::Closed => return Ok(consumed + discard),
+                state => return Err(unexpected(&state)),
             }
-        })
+            consumed += discard;
+        }
+    }
+
+    /// Judges the client's identity if it comes out of a ticket: what was good then may have expired
+    /// or been revoked, and each ticket leads to the next one. If it isn't good any more the
+    /// handshake begins anew, without tickets; `start` is where our first answer begins in `out`.
+    fn reverify(
+        &mut self,
+        mut pending: PendingReverification,
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+        start: usize,
+    ) -> Result<(), Fault> {
+        match self.tls.handshake_kind() {
+            Some(RustlsKind::Full) => return Ok(()),
+            Some(RustlsKind::Resumed) => {}
+            // A second ClientHello (RFC 8446, section 4.1.2) decides, and then it is too late to
+            // begin anew.
+            Some(RustlsKind::FullWithHelloRetryRequest) | None => {
+                pending.hello = None;
+                self.reverification = self.is_handshaking().then(|| Box::new(pending));
+                return Ok(());
+            }
+        }
+        let Err(error) = self.verify_again(&pending.how) else {
+            return Ok(());
+        };
+        // Nothing of our answer has left yet.
+        out.truncate(start);
+        let Some(mut hello) = pending.hello else {
+            return Err(errors::fault(error).say(out));
+        };
+        let server = Arc::clone(&pending.how.server);
+        self.tls = UnbufferedServerConnection::new(server).map_err(errors::fault)?;
+        self.guarded(out, |this, out| this.run(&mut hello, plain, out))?;
+        Ok(())
+    }
+
+    fn verify_again(&self, how: &Reverification) -> Result<(), rustls::Error> {
+        let now = how.clock.unix_time().ok_or(rustls::Error::FailedToGetCurrentTime)?;
+        let chain = self.tls.peer_certificates().unwrap_or_default();
+        how.client_ca.verifier().verify(chain, UnixTime::since_unix_epoch(now))
     }
 
     /// Encrypts `plain`. `leftover` is as for [`Self::process`], and so is the result.
@@ -92,7 +173,7 @@ impl Connection {
         plain: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<usize, Fault> {
-        let records = plain.len().div_ceil(MAX_FRAGMENT_LEN);
+        let records = plain.len().div_ceil(usize::from(self.max_fragment_len));
         let room_len = plain.len() + records * RECORD_OVERHEAD_LEN + QUEUED_LEN;
         self.write(leftover, out, |mut traffic, out| {
             append(out, room_len, |room| traffic.encrypt(plain, room))
@@ -123,7 +204,7 @@ impl Connection {
     }
 
     pub(crate) fn server_name(&self) -> Option<&str> {
-        self.resolver.server_name.get().map(String::as_str)
+        self.server_name.as_deref()
     }
 
     pub(crate) fn version(&self) -> Option<TlsVersion> {
@@ -135,16 +216,19 @@ impl Connection {
     }
 
     pub(crate) fn cipher_suite(&self) -> Option<CipherSuite> {
-        let suite = self.tls.negotiated_cipher_suite()?.suite();
-        Some(CipherSuite { id: suite.into(), name: super::provider::iana_name(suite) })
+        Some(provider::named(self.tls.negotiated_cipher_suite()?.suite()))
     }
 
     pub(crate) fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
         self.tls.peer_certificates().unwrap_or_default().iter().map(|der| der.as_ref())
     }
 
-    pub(crate) fn is_resumed(&self) -> bool {
-        self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
+    /// How the handshake goes, once that is decided.
+    pub(crate) fn handshake_kind(&self) -> Option<HandshakeKind> {
+        Some(match self.tls.handshake_kind()? {
+            RustlsKind::Resumed => HandshakeKind::Resumed,
+            RustlsKind::Full | RustlsKind::FullWithHelloRetryRequest => HandshakeKind::Full,
+        })
     }
 
     /// Comes to the state in which records can be written, and lets `write` do it.
@@ -259,12 +343,25 @@ fn append(
     }
 }
 
+/// A handshake message as it can be received.
+fn in_records(message: &[u8]) -> Vec<u8> {
+    const HANDSHAKE_RECORD: u8 = 22;
+    let mut records = Vec::with_capacity(message.len() + RECORD_OVERHEAD_LEN);
+    for fragment in message.chunks(MAX_FRAGMENT_LEN) {
+        let [.., high, low] = fragment.len().to_be_bytes();
+        records.extend_from_slice(&[HANDSHAKE_RECORD, 3, 3, high, low]);
+        records.extend_from_slice(fragment);
+    }
+    records
+}
+
 fn unexpected<Data>(state: &ConnectionState<'_, '_, Data>) -> Fault {
     errors::internal(alloc::format!("state {state:?} where it can't be"))
 }
 
+/// Runs a step that may call the program's code, or trip over a defect below.
 #[cfg(feature = "std")]
-fn contain_panic<T>(step: impl FnOnce() -> T) -> Result<T, Fault> {
+pub(crate) fn contain_panic<T>(step: impl FnOnce() -> T) -> Result<T, Fault> {
     // Whatever a panic leaves inconsistent is in the session, which is not used again.
     std::panic::catch_unwind(core::panic::AssertUnwindSafe(step))
         .map_err(|_| TlsErrorKind::Panicked.into())
@@ -272,29 +369,6 @@ fn contain_panic<T>(step: impl FnOnce() -> T) -> Result<T, Fault> {
 
 /// Without `std` a panic ends the program anyway.
 #[cfg(not(feature = "std"))]
-fn contain_panic<T>(step: impl FnOnce() -> T) -> Result<T, Fault> {
+pub(crate) fn contain_panic<T>(step: impl FnOnce() -> T) -> Result<T, Fault> {
     Ok(step())
-}
-
-/// Passes the choice of the certificate on and notes the name that the client asked for.
-#[derive(Debug)]
-struct NotingResolver {
-    inner: Arc<dyn ResolvesServerCert>,
-    server_name: OnceBox<String>,
-}
-
-impl NotingResolver {
-    fn new(inner: Arc<dyn ResolvesServerCert>) -> Self {
-        Self { inner, server_name: OnceBox::new() }
-    }
-}
-
-impl ResolvesServerCert for NotingResolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        if let Some(name) = hello.server_name() {
-            // A second ClientHello (after a HelloRetryRequest) must repeat the name.
-            let _ = self.server_name.set(Box::new(name.into()));
-        }
-        self.inner.resolve(hello)
-    }
 }

@@ -2,12 +2,19 @@
 
 use alloc::format;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt::Display;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 use crate::alert::{Alert, AlertCode};
 use crate::error::{CertificateProblem, TlsErrorKind};
+
+const ALERT_RECORD: u8 = 21;
+const FATAL: u8 = 2;
+
+/// How the text of a device's failure begins: rustls has only texts for errors of signers.
+pub(super) const SIGNING_FAILED: &str = "signing key: ";
 
 /// A failed step: what happened and which alert goes with it.
 pub(crate) struct Fault {
@@ -23,13 +30,29 @@ impl Fault {
     /// Before there are keys the alert can be read from its record. Later it is encrypted, and what
     /// rustls sends for such an error has to be known.
     pub(super) fn sent(mut self, records: &[u8]) -> Self {
-        const ALERT_RECORD: u8 = 21;
         let sent = match records {
             [] => None,
             [.., ALERT_RECORD, 3, _, 0, 2, _level, code] => Some(AlertCode(*code)),
             _ => self.likely_alert,
         };
         if let Some(code) = sent {
+            self.alert = Some(Alert::Sent(code));
+        }
+        self
+    }
+}
+
+impl Fault {
+    /// A fault that rustls doesn't know of, because it comes before it or instead of its answer.
+    /// The client hears of it in the clear.
+    pub(crate) fn unheard(kind: TlsErrorKind, alert: AlertCode) -> Self {
+        Self { kind, alert: None, likely_alert: Some(alert) }
+    }
+
+    /// Says it, as long as nothing of the handshake has been said yet.
+    pub(crate) fn say(mut self, out: &mut Vec<u8>) -> Self {
+        if let Some(code) = self.likely_alert {
+            out.extend_from_slice(&[ALERT_RECORD, 3, 3, 0, 2, FATAL, code.0]);
             self.alert = Some(Alert::Sent(code));
         }
         self
@@ -74,6 +97,13 @@ pub(super) fn kind(error: Error) -> TlsErrorKind {
         Error::General(detail) if detail == "incompatible signing key" => {
             Incompatible("no signature scheme for this server's key".into())
         }
+        Error::General(detail) if detail.starts_with(SIGNING_FAILED) => {
+            SigningFailed(detail[SIGNING_FAILED.len()..].into())
+        }
+        // Our answer to what was no ClientHello for us, and was one for rustls.
+        Error::General(detail) if detail == "no server certificate chain resolved" => {
+            Protocol("malformed ClientHello".into())
+        }
         Error::NoApplicationProtocol => NoApplicationProtocol,
         Error::NoCertificatesPresented => ClientCertificate(CertificateProblem::Missing),
         Error::InvalidCertificate(problem) => ClientCertificate(certificate_problem(problem)),
@@ -95,6 +125,9 @@ fn certificate_problem(error: CertificateError) -> CertificateProblem {
             WrongPurpose
         }
         CertificateError::Revoked => Revoked,
+        CertificateError::UnknownRevocationStatus => UnknownRevocation,
+        CertificateError::ExpiredRevocationList
+        | CertificateError::ExpiredRevocationListContext { .. } => ExpiredCrl,
         other => Other(other.to_string()),
     }
 }

@@ -7,148 +7,241 @@ use core::fmt;
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{
-    ClientHello, NoClientAuth, NoServerSessionStorage, ProducesTickets, ResolvesServerCert,
-    WebPkiClientVerifier,
-};
-use rustls::sign::{CertifiedKey, SigningKey};
+use rustls::server::{ClientHello as RustlsHello, NoClientAuth, NoServerSessionStorage};
+use rustls::server::{ResolvesServerCert, ServerConfig};
+use rustls::sign::CertifiedKey as RustlsKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion, version};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::{SupportedProtocolVersion, version};
+use rustls_pki_types::UnixTime;
 
+use super::errors::Fault;
 use super::provider;
+use super::tickets::{Sessions, Ticketer};
+use crate::alert::AlertCode;
+use crate::certified_key::CertifiedKey;
+use crate::client_ca::ClientCa;
 use crate::clock::Clock;
-use crate::config::{ClientAuth, SessionTickets, TlsVersions};
+use crate::config::TlsVersions;
 use crate::config_error::{ConfigError, ConfigProblem, Input};
-use crate::x509::Certificate;
+use crate::error::TlsErrorKind;
+use crate::hello::ClientHello;
+use crate::resumption::{Binding, Resumption};
+use crate::select::{Certificate, Clients, SelectCertificate, Selection};
+
+/// Bytes that rustls counts to a record's size beside its payload.
+const RECORD_HEADER_LEN: usize = 5;
 
 /// Everything that was configured, parsed and checked.
 #[derive(Clone)]
 pub(crate) struct Settings {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) certified: Option<CertifiedKey>,
+    pub(crate) selector: Option<Arc<dyn SelectCertificate>>,
+    pub(crate) client_ca: Option<ClientCa>,
+    pub(crate) alpn: Vec<Vec<u8>>,
+    pub(crate) versions: TlsVersions,
+    pub(crate) resumption: Resumption,
+    pub(crate) max_fragment_len: usize,
     provider: Arc<CryptoProvider>,
-    clock: Arc<ConfiguredClock>,
-    identity: Arc<Identity>,
-    client_verifier: Arc<dyn ClientCertVerifier>,
-    alpn: Vec<Vec<u8>>,
-    versions: TlsVersions,
-    ticketer: Option<Arc<dyn ProducesTickets>>,
 }
 
+/// The largest payload of a record (RFC 8446, section 5.1).
+pub(crate) const MAX_FRAGMENT_LEN: usize = 16_384;
+
 impl Settings {
-    pub(crate) fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, ConfigError> {
-        let fail = |problem| ConfigError { input: Input::PrivateKey, problem };
-        let provider = provider::provider();
-        let key = provider
-            .key_provider
-            .load_private_key(key)
-            .map_err(|error| fail(ConfigProblem::UnusableKey(error.to_string())))?;
-        check_match(&provider, &chain, &*key).map_err(fail)?;
-        Ok(Self {
-            provider,
-            clock: Arc::new(ConfiguredClock(clock)),
-            identity: Arc::new(Identity(Arc::new(CertifiedKey::new(chain, key)))),
-            client_verifier: Arc::new(NoClientAuth),
+    /// The defaults, for a server that has neither a certificate nor a selector yet.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            certified: None,
+            selector: None,
+            client_ca: None,
             alpn: Vec::new(),
             versions: TlsVersions::Any,
-            ticketer: None,
+            resumption: Resumption::default(),
+            max_fragment_len: MAX_FRAGMENT_LEN,
+            provider: Arc::clone(provider::provider()),
+        }
+    }
+
+    /// These cipher suites and no others, in this order. Returns the numbers that aren't supported.
+    pub(crate) fn set_cipher_suites(&mut self, ids: &[u16]) -> Result<Vec<u16>, ConfigError> {
+        let (suites, unknown) = provider::find_cipher_suites(ids);
+        if suites.is_empty() {
+            return Err(ConfigError {
+                input: Input::CipherSuites,
+                problem: ConfigProblem::NoCipherSuite(unknown),
+            });
+        }
+        let mut provider = CryptoProvider::clone(provider::provider());
+        provider.cipher_suites = suites;
+        self.provider = Arc::new(provider);
+        Ok(unknown)
+    }
+
+    /// These settings with this certificate and this client CA. Without a certificate every
+    /// handshake fails. It is cheap: what takes time was done when the parts were made.
+    fn terms(
+        &self,
+        certified: Option<&CertifiedKey>,
+        client_ca: Option<&ClientCa>,
+    ) -> Result<Terms, ConfigError> {
+        let Resumption { tickets, cache } = &self.resumption;
+        let reverification = match client_ca {
+            Some(client_ca) if tickets.is_some() || cache.is_some() => {
+                Some(Arc::new(Reverification {
+                    client_ca: client_ca.clone(),
+                    clock: Arc::clone(&self.clock),
+                    server: self.server(certified, Some(client_ca), &Resumption::default())?,
+                }))
+            }
+            _ => None,
+        };
+        Ok(Terms {
+            server: self.server(certified, client_ca, &self.resumption)?,
+            max_fragment_len: self.max_fragment_len,
+            reverification,
         })
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.clock.0
-    }
-
-    pub(crate) fn with_client_ca(
-        mut self,
-        anchors: Vec<CertificateDer<'static>>,
-        client_auth: ClientAuth,
-    ) -> Result<Self, ConfigError> {
-        let unusable = |detail| ConfigError {
-            input: Input::ClientCa,
-            problem: ConfigProblem::UnusableCa(detail),
-        };
-        let mut roots = RootCertStore::empty();
-        for anchor in anchors {
-            roots.add(anchor).map_err(|error| unusable(error.to_string()))?;
-        }
-        let verifier = WebPkiClientVerifier::builder_with_provider(
-            Arc::new(roots),
-            Arc::clone(&self.provider),
-        );
-        let verifier = match client_auth {
-            ClientAuth::Required => verifier,
-            ClientAuth::Optional => verifier.allow_unauthenticated(),
-        };
-        self.client_verifier = verifier.build().map_err(|error| unusable(error.to_string()))?;
-        Ok(self)
-    }
-
-    pub(crate) fn with_alpn(mut self, protocols: Vec<Vec<u8>>) -> Self {
-        self.alpn = protocols;
-        self
-    }
-
-    pub(crate) fn with_versions(mut self, versions: TlsVersions) -> Self {
-        self.versions = versions;
-        self
-    }
-
-    pub(crate) fn with_session_tickets(
-        mut self,
-        tickets: SessionTickets,
-    ) -> Result<Self, ConfigError> {
-        self.ticketer = match tickets {
-            SessionTickets::On => Some(provider::ticketer().map_err(|error| ConfigError {
-                input: Input::SessionTickets,
-                problem: ConfigProblem::Provider(error.to_string()),
-            })?),
-            SessionTickets::Off => None,
-        };
-        Ok(self)
-    }
-
-    pub(crate) fn build(&self) -> Result<ServerConfig, ConfigError> {
+    fn server(
+        &self,
+        certified: Option<&CertifiedKey>,
+        client_ca: Option<&ClientCa>,
+        resumption: &Resumption,
+    ) -> Result<Arc<ServerConfig>, ConfigError> {
+        let certified = certified.map(|certified| certified.identity().certified_key());
+        let verifier = client_ca.map(|client_ca| client_ca.verifier().verifier());
         let mut server = ServerConfig::builder_with_details(
             Arc::clone(&self.provider),
-            Arc::clone(&self.clock) as Arc<dyn TimeProvider>,
+            Arc::new(ConfiguredClock(Arc::clone(&self.clock))),
         )
         .with_protocol_versions(protocol_versions(self.versions))
         .map_err(|error| ConfigError {
             input: Input::Versions,
             problem: ConfigProblem::Provider(error.to_string()),
         })?
-        .with_client_cert_verifier(Arc::clone(&self.client_verifier))
-        .with_cert_resolver(Arc::clone(&self.identity) as Arc<dyn ResolvesServerCert>);
+        .with_client_cert_verifier(match verifier {
+            Some(verifier) => Arc::clone(verifier),
+            None => Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>,
+        })
+        .with_cert_resolver(Arc::new(Resolver(certified.cloned())));
 
         server.ignore_client_order = true;
-        server.alpn_protocols = self.alpn.clone();
-        // Rejected early data is retried on each pass and ends in a decryption error.
+        server.alpn_protocols.clone_from(&self.alpn);
+        server.max_fragment_size = Some(self.max_fragment_len + RECORD_HEADER_LEN);
+        // Rejected early data is retried on each pass and ends in a decryption error; accepted, it
+        // could be replayed.
         server.max_early_data_size = 0;
-        // State of past sessions is in tickets or nowhere: no memory per client, no session ids.
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        if let Some(ticketer) = &self.ticketer {
-            server.ticketer = Arc::clone(ticketer);
+        let binding = client_ca.map_or(Binding::default(), |ca| ca.verifier().binding());
+        self.set_resumption(&mut server, resumption, binding);
+        Ok(Arc::new(server))
+    }
+
+    fn set_resumption(&self, server: &mut ServerConfig, resumption: &Resumption, binding: Binding) {
+        server.session_storage = match &resumption.cache {
+            Some(cache) => Arc::new(Sessions {
+                cache: Arc::clone(cache),
+                clock: Arc::clone(&self.clock),
+                binding,
+            }),
+            // State of past sessions is in tickets or nowhere: no memory per client, no session ids.
+            None => Arc::new(NoServerSessionStorage {}),
+        };
+        server.send_tls13_tickets = 0;
+        if let Some(ring) = &resumption.tickets {
+            server.ticketer = Arc::new(Ticketer {
+                ring: Arc::clone(ring),
+                clock: Arc::clone(&self.clock),
+                binding,
+            });
             // Each resumed session gets the next one; more would be for parallel connections.
             server.send_tls13_tickets = 1;
         }
-        Ok(server)
     }
 }
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("chain_len", &self.identity.0.cert.len())
-            .field("asks_for_client_certificate", &self.client_verifier.offer_client_auth())
+            .field("certified", &self.certified)
+            .field("has_selector", &self.selector.is_some())
+            .field("client_ca", &self.client_ca)
             .field("alpn", &self.alpn)
             .field("versions", &self.versions)
-            .field("session_tickets", &self.ticketer.is_some())
+            .field("resumption", &self.resumption)
+            .field("max_fragment_len", &self.max_fragment_len)
             .finish_non_exhaustive()
     }
+}
+
+/// Settings that were found to work.
+pub(crate) struct Rules {
+    settings: Settings,
+    /// For clients that no selector is asked about; nobody gets through if there should be one.
+    prepared: Terms,
+}
+
+impl Rules {
+    pub(crate) fn new(settings: Settings) -> Result<Self, ConfigError> {
+        let certified = match settings.selector {
+            Some(_) => None,
+            None => settings.certified.as_ref(),
+        };
+        let prepared = settings.terms(certified, settings.client_ca.as_ref())?;
+        Ok(Self { settings, prepared })
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The terms for a client that said `hello`, or something that wasn't understood.
+    pub(crate) fn terms(&self, hello: Option<&ClientHello<'_>>) -> Result<Terms, Fault> {
+        match (&self.settings.selector, hello) {
+            (Some(selector), Some(hello)) => self.selected(selector.select(hello)),
+            _ => Ok(self.prepared.clone()),
+        }
+    }
+
+    fn selected(&self, selection: Selection) -> Result<Terms, Fault> {
+        let Selection { certificate, clients } = selection;
+        let certified = match &certificate {
+            Certificate::Own => self.settings.certified.as_ref(),
+            Certificate::Other(certified) => Some(certified),
+            Certificate::Refused(refusal) => {
+                return Err(Fault::unheard(TlsErrorKind::Refused(*refusal), refusal.alert()));
+            }
+        };
+        if certified.is_none() {
+            return Err(Fault::unheard(TlsErrorKind::NoCertificate, AlertCode::INTERNAL_ERROR));
+        }
+        let client_ca = match &clients {
+            Clients::AsConfigured => self.settings.client_ca.as_ref(),
+            Clients::NotAsked => None,
+            Clients::VerifiedBy(client_ca) => Some(client_ca),
+        };
+        self.settings
+            .terms(certified, client_ca)
+            .map_err(|error| TlsErrorKind::Internal(error.to_string()).into())
+    }
+}
+
+/// What one handshake goes by.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    pub(super) server: Arc<ServerConfig>,
+    pub(super) max_fragment_len: usize,
+    /// Present if a session could be resumed whose client was verified in the past.
+    pub(super) reverification: Option<Arc<Reverification>>,
+}
+
+/// How to judge an identity that comes out of a ticket, and what to do if it isn't good any more.
+pub(super) struct Reverification {
+    pub(super) client_ca: ClientCa,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The same terms without resumption.
+    pub(super) server: Arc<ServerConfig>,
 }
 
 fn protocol_versions(versions: TlsVersions) -> &'static [&'static SupportedProtocolVersion] {
@@ -161,37 +254,13 @@ fn protocol_versions(versions: TlsVersions) -> &'static [&'static SupportedProto
     }
 }
 
-/// Lets the key sign something and verifies it with the certificate's public key. Comparing public
-/// keys would be shorter, but not every provider, and no key in hardware, gives its own away.
-fn check_match(
-    provider: &CryptoProvider,
-    chain: &[CertificateDer<'_>],
-    key: &dyn SigningKey,
-) -> Result<(), ConfigProblem> {
-    const MESSAGE: &[u8] = b"does this key belong to this certificate?";
-    let unusable = |detail: &str| ConfigProblem::UnusableKey(detail.to_string());
-
-    let mapping = provider.signature_verification_algorithms.mapping;
-    let schemes: Vec<SignatureScheme> = mapping.iter().map(|(scheme, _)| *scheme).collect();
-    let signer = key.choose_scheme(&schemes).ok_or_else(|| unusable("no signature scheme"))?;
-    let signature = signer.sign(MESSAGE).map_err(|error| unusable(&error.to_string()))?;
-    let leaf = Certificate::parse(&chain[0]).map_err(|error| unusable(&error.to_string()))?;
-
-    let matches = mapping
-        .iter()
-        .filter(|(scheme, _)| *scheme == signer.scheme())
-        .flat_map(|(_, algorithms)| algorithms.iter())
-        .any(|algorithm| algorithm.verify_signature(leaf.public_key, MESSAGE, &signature).is_ok());
-    if matches { Ok(()) } else { Err(ConfigProblem::KeyMismatch) }
-}
-
-/// The one certificate of this server, whatever name a client asks for.
+/// One certificate, whatever the client says: the choice was made before.
 #[derive(Debug)]
-struct Identity(Arc<CertifiedKey>);
+struct Resolver(Option<Arc<RustlsKey>>);
 
-impl ResolvesServerCert for Identity {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, _hello: RustlsHello<'_>) -> Option<Arc<RustlsKey>> {
+        self.0.clone()
     }
 }
 

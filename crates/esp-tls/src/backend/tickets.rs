@@ -1,80 +1,168 @@
-//! Session tickets for the pure-Rust provider, which brings no ticketer of its own.
+//! How past sessions are kept: sealed in a ticket that the client holds, or in memory under an id.
+//!
+//! A ticket is name ‖ salt ‖ sealed(time ‖ state), after RFC 5077 (section 4). It is sealed as a
+//! record of TLS 1.3 is, with TLS_CHACHA20_POLY1305_SHA256, which every provider has. Its key is
+//! derived from the secret of that name, the salt, and who vouches for clients (HKDF, RFC 5869): so
+//! every ticket has a key of its own, however many there are, and one that was made under another
+//! client CA doesn't open.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
-use chacha20poly1305::aead::Aead;
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
-use rustls::crypto::GetRandomFailed;
-use rustls::server::ProducesTickets;
+use rustls::crypto::cipher::{
+    AeadKey, InboundOpaqueMessage, Iv, OutboundChunks, OutboundPlainMessage,
+};
+use rustls::server::{ProducesTickets, StoresServerSessions};
+use rustls::{CipherSuite, ContentType, ProtocolVersion, Tls13CipherSuite};
+use zeroize::Zeroizing;
 
-use super::provider::Ticketer;
+use super::provider;
+use crate::clock::Clock;
+use crate::resumption::{Binding, SessionCache, TicketKey, TicketRing};
 
-/// How long a key seals tickets, in seconds; the one before is still accepted.
-const KEY_LIFETIME_SECS: u32 = 6 * 60 * 60;
-const NONCE_LEN: usize = 12;
-/// What AES-free suites allow for one key is far more; a ticket is a few hundred bytes.
-const MAX_TICKET_LEN: usize = 16 * 1024;
+const SALT_LEN: usize = 32;
+const TIME_LEN: usize = 8;
+/// Header of the record in whose form a ticket is sealed; it isn't kept.
+const RECORD_HEADER_LEN: usize = 5;
+/// The most that fits one record.
+const MAX_STATE_LEN: usize = 16_384 - TIME_LEN;
 
-#[cfg(feature = "std")]
-pub(super) fn ticketer() -> Ticketer {
-    let rotator = rustls::ticketer::TicketRotator::new(KEY_LIFETIME_SECS, || {
-        Ok(alloc::boxed::Box::new(SealedTickets::new()?))
-    })?;
-    Ok(Arc::new(rotator))
+/// Seals and opens the tickets of sessions whose clients are vouched for in one way.
+pub(super) struct Ticketer {
+    pub(super) ring: Arc<TicketRing>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) binding: Binding,
 }
 
-/// Changing the key needs a lock, and there is none without `std`.
-#[cfg(not(feature = "std"))]
-pub(super) fn ticketer() -> Ticketer {
-    Ok(Arc::new(SealedTickets::new()?))
-}
-
-/// Tickets of the form nonce ‖ ChaCha20-Poly1305(state), after RFC 5077 section 4.
-struct SealedTickets {
-    cipher: ChaCha20Poly1305,
-}
-
-impl SealedTickets {
-    fn new() -> Result<Self, GetRandomFailed> {
-        let mut key = [0; 32];
-        fill_random(&mut key)?;
-        Ok(Self { cipher: ChaCha20Poly1305::new(&key.into()) })
-    }
-}
-
-impl ProducesTickets for SealedTickets {
+impl ProducesTickets for Ticketer {
     fn enabled(&self) -> bool {
         true
     }
 
     fn lifetime(&self) -> u32 {
-        2 * KEY_LIFETIME_SECS
+        let now = self.clock.unix_time().unwrap_or_default();
+        let lifetime = self.ring.keys(now).ticket_lifetime();
+        u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX)
     }
 
-    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let mut nonce = [0; NONCE_LEN];
-        fill_random(&mut nonce).ok()?;
-        let sealed = self.cipher.encrypt(&Nonce::from(nonce), plain).ok()?;
-        Some([&nonce, &sealed[..]].concat())
+    fn encrypt(&self, state: &[u8]) -> Option<Vec<u8>> {
+        let now = self.clock.unix_time()?;
+        if state.len() > MAX_STATE_LEN {
+            return None;
+        }
+        let keys = self.ring.keys(now);
+        let mut salt = [0; SALT_LEN];
+        provider::fill_random(&mut salt).ok()?;
+        let plain = Zeroizing::new([&now.as_secs().to_be_bytes(), state].concat());
+        let sealed = Seal::new(keys.current(), &salt, &self.binding)?.seal(&plain)?;
+        Some([&keys.current().name()[..], &salt, &sealed].concat())
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        if ticket.len() > MAX_TICKET_LEN {
-            return None;
-        }
-        let (nonce, sealed) = ticket.split_first_chunk::<NONCE_LEN>()?;
-        self.cipher.decrypt(&Nonce::from(*nonce), sealed).ok()
+        let now = self.clock.unix_time()?;
+        let (name, rest) = ticket.split_at_checked(TicketKey::NAME_LEN)?;
+        let (salt, sealed) = rest.split_first_chunk::<SALT_LEN>()?;
+        let keys = self.ring.keys(now);
+        let plain =
+            keys.named(name).find_map(|key| Seal::new(key, salt, &self.binding)?.open(sealed))?;
+        let (issued_at, state) = plain.split_first_chunk::<TIME_LEN>()?;
+        let issued_at = Duration::from_secs(u64::from_be_bytes(*issued_at));
+        (now.saturating_sub(issued_at) <= keys.ticket_lifetime()).then(|| state.to_vec())
     }
 }
 
-impl fmt::Debug for SealedTickets {
+impl fmt::Debug for Ticketer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealedTickets")
+        f.write_str("Ticketer")
     }
 }
 
-fn fill_random(bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
-    getrandom::getrandom(bytes).map_err(|_| GetRandomFailed)
+/// The key of one ticket.
+struct Seal {
+    suite: &'static Tls13CipherSuite,
+    key: Zeroizing<[u8; 32]>,
+    iv: [u8; 12],
+}
+
+impl Seal {
+    fn new(key: &TicketKey, salt: &[u8; SALT_LEN], binding: &Binding) -> Option<Self> {
+        /// Changes with the form of tickets, so that a server of another version takes none of them.
+        const PURPOSE: &[u8] = b"esp-tls ticket 1, rustls 0.23";
+        let suite = provider::tls13_suite(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256)?;
+        let expander = suite.hkdf_provider.extract_from_secret(Some(PURPOSE), key.secret());
+        let mut seal = Self { suite, key: Zeroizing::new([0; 32]), iv: [0; 12] };
+        expander.expand_slice(&[b"key", salt, binding], &mut *seal.key).ok()?;
+        expander.expand_slice(&[b"iv", salt, binding], &mut seal.iv).ok()?;
+        Some(seal)
+    }
+
+    fn seal(self, plain: &[u8]) -> Option<Vec<u8>> {
+        let mut encrypter =
+            self.suite.aead_alg.encrypter(AeadKey::from(*self.key), Iv::new(self.iv));
+        let record = OutboundPlainMessage {
+            typ: ContentType::ApplicationData,
+            version: ProtocolVersion::TLSv1_2,
+            payload: OutboundChunks::Single(plain),
+        };
+        let mut sealed = encrypter.encrypt(record, 0).ok()?.encode();
+        sealed.drain(..RECORD_HEADER_LEN);
+        Some(sealed)
+    }
+
+    fn open(self, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let mut decrypter =
+            self.suite.aead_alg.decrypter(AeadKey::from(*self.key), Iv::new(self.iv));
+        let mut bytes = Zeroizing::new(sealed.to_vec());
+        let record = InboundOpaqueMessage::new(
+            ContentType::ApplicationData,
+            ProtocolVersion::TLSv1_2,
+            &mut bytes,
+        );
+        let plain = decrypter.decrypt(record, 0).ok()?;
+        Some(Zeroizing::new(plain.payload.to_vec()))
+    }
+}
+
+/// Sessions of TLS 1.2 by their id, of clients that are vouched for in one way.
+pub(super) struct Sessions {
+    pub(super) cache: Arc<SessionCache>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) binding: Binding,
+}
+
+impl Sessions {
+    fn key(&self, id: &[u8]) -> Vec<u8> {
+        [&self.binding, id].concat()
+    }
+}
+
+impl StoresServerSessions for Sessions {
+    fn put(&self, id: Vec<u8>, state: Vec<u8>) -> bool {
+        let Some(now) = self.clock.unix_time() else {
+            return false;
+        };
+        self.cache.put(self.key(&id), state, now);
+        true
+    }
+
+    fn get(&self, id: &[u8]) -> Option<Vec<u8>> {
+        self.cache.find(&self.key(id), self.clock.unix_time()?)
+    }
+
+    /// For TLS 1.3, whose sessions are in tickets or nowhere.
+    fn take(&self, _id: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn can_cache(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sessions")
+    }
 }

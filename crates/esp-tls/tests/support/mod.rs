@@ -177,7 +177,7 @@ pub struct Pair {
 impl Pair {
     /// Both ends before their first byte.
     pub fn new(server: &TlsConfig, client: &Arc<ClientConfig>) -> Self {
-        Self { client: Client::new(client), server: TlsSession::new(server).unwrap() }
+        Self { client: Client::new(client), server: TlsSession::new(server) }
     }
 
     /// Both ends after a good handshake.
