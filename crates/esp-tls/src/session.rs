@@ -262,8 +262,10 @@ impl TlsSession {
             self.leftover.extend_from_slice(core::mem::take::<&mut [u8]>(input));
             return Ok(false);
         };
-        let consumed = connection.process(&mut self.leftover, plain, out)?;
-        discard(&mut self.leftover, consumed);
+        if !is_first_piece {
+            let consumed = connection.process(&mut self.leftover, plain, out)?;
+            discard(&mut self.leftover, consumed);
+        }
         self.link = Link::Connected(Box::new(connection));
         Ok(true)
     }

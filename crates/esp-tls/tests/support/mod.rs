@@ -4,6 +4,7 @@
 // Every test file compiles this module and none uses all of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod odd;
 pub mod pki;
 pub mod raw;
 
@@ -11,13 +12,14 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use esp_tls::{TlsConfig, TlsError, TlsSession};
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, SignatureScheme, SupportedProtocolVersion,
 };
 
+use odd::Groups;
 pub use pki::{Issued, pki};
 
 /// A configuration with the test server's certificate.
@@ -27,22 +29,27 @@ pub fn server_config() -> TlsConfig {
 }
 
 /// How a test's client differs from an ordinary one.
-pub struct ClientSetup {
+pub struct ClientSetup<'a> {
     pub versions: &'static [&'static SupportedProtocolVersion],
-    pub identity: Option<&'static Issued>,
+    pub identity: Option<&'a Issued>,
+    /// Signs and chains as the test says, instead of `identity`.
+    pub resolver: Option<Arc<dyn ResolvesClientCert>>,
     pub alpn: Vec<Vec<u8>>,
     pub resumption: bool,
+    pub groups: Groups,
     /// Verifies RSA signatures only, and says so.
     pub rsa_only: bool,
 }
 
-impl Default for ClientSetup {
+impl Default for ClientSetup<'_> {
     fn default() -> Self {
         Self {
             versions: rustls::ALL_VERSIONS,
             identity: None,
+            resolver: None,
             alpn: vec![],
             resumption: false,
+            groups: Groups::Usual,
             rsa_only: false,
         }
     }
@@ -51,7 +58,7 @@ impl Default for ClientSetup {
 pub static TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 pub static TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
-impl ClientSetup {
+impl<'a> ClientSetup<'a> {
     pub fn versions(versions: &'static [&'static SupportedProtocolVersion]) -> Self {
         Self { versions, ..Self::default() }
     }
@@ -63,13 +70,18 @@ impl ClientSetup {
         }
     }
 
-    pub fn identity(identity: &'static Issued) -> Self {
+    pub fn identity(identity: &'a Issued) -> Self {
         Self { identity: Some(identity), ..Self::default() }
     }
 
     pub fn build(self) -> Arc<ClientConfig> {
+        self.build_trusting(&pki().ca)
+    }
+
+    /// A client that knows this CA, or this self-signed server, and no other.
+    pub fn build_trusting(self, root: &Issued) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(pki().ca.cert_der.clone())).unwrap();
+        roots.add(CertificateDer::from(root.cert_der.clone())).unwrap();
         let mut provider = ring::default_provider();
         if self.rsa_only {
             let algorithms = &mut provider.signature_verification_algorithms;
@@ -77,23 +89,31 @@ impl ClientSetup {
             let mapping = algorithms.mapping.iter().filter(|(scheme, _)| rsa(*scheme)).copied();
             algorithms.mapping = Vec::leak(mapping.collect());
         }
+        if self.groups == Groups::FirstGuessIsWrong {
+            provider.kx_groups.insert(0, odd::STRANGE_GROUP);
+        }
         let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(self.versions)
             .unwrap()
             .with_root_certificates(roots);
-        let mut config = match self.identity {
-            Some(issued) => builder
+        let mut config = match (self.resolver, self.identity) {
+            (Some(resolver), _) => builder.with_client_cert_resolver(resolver),
+            (None, Some(issued)) => builder
                 .with_client_auth_cert(
                     vec![CertificateDer::from(issued.cert_der.clone())],
                     PrivateKeyDer::try_from(issued.key_der.clone()).unwrap(),
                 )
                 .unwrap(),
-            None => builder.with_no_client_auth(),
+            (None, None) => builder.with_no_client_auth(),
         };
         config.alpn_protocols = self.alpn;
         config.enable_secret_extraction = true;
-        if !self.resumption {
-            config.resumption = Resumption::disabled();
+        match (self.resumption, self.groups) {
+            (false, _) => config.resumption = Resumption::disabled(),
+            (true, Groups::FirstGuessIsWrong) => {
+                config.resumption = Resumption::store(Arc::new(odd::Forgetful::new()));
+            }
+            (true, Groups::Usual) => {}
         }
         Arc::new(config)
     }
@@ -106,7 +126,12 @@ pub struct Client {
 
 impl Client {
     pub fn new(config: &Arc<ClientConfig>) -> Self {
-        let name = ServerName::try_from("localhost").unwrap();
+        Self::of("localhost", config)
+    }
+
+    /// A client that wants to talk to `name`, a host name or an address.
+    pub fn of(name: &str, config: &Arc<ClientConfig>) -> Self {
+        let name = ServerName::try_from(name.to_string()).unwrap();
         Self { tls: ClientConnection::new(Arc::clone(config), name).unwrap() }
     }
 
@@ -180,6 +205,11 @@ impl Pair {
         Self { client: Client::new(client), server: TlsSession::new(server) }
     }
 
+    /// The same with a client that wants to talk to `name`.
+    pub fn of(name: &str, server: &TlsConfig, client: &Arc<ClientConfig>) -> Self {
+        Self { client: Client::of(name, client), server: TlsSession::new(server) }
+    }
+
     /// Both ends after a good handshake.
     pub fn connected(server: &TlsConfig, client: &Arc<ClientConfig>) -> Self {
         let mut pair = Self::new(server, client);
@@ -225,5 +255,34 @@ impl Rng {
 
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| (self.next() >> 32) as u8).collect()
+    }
+}
+
+/// A clock that stands where the test puts it.
+#[derive(Clone, Debug)]
+pub struct SetClock(Arc<std::sync::atomic::AtomicU64>);
+
+impl SetClock {
+    /// At the beginning of that year.
+    pub fn at_year(year: i32) -> Self {
+        let clock = Self(Arc::default());
+        clock.set_year(year);
+        clock
+    }
+
+    pub fn set_year(&self, year: i32) {
+        let seconds = rcgen::date_time_ymd(year, 1, 1).unix_timestamp();
+        self.0.store(seconds as u64, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub fn advance(&self, by: std::time::Duration) {
+        self.0.fetch_add(by.as_secs(), std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl esp_tls::Clock for SetClock {
+    fn unix_time(&self) -> Option<std::time::Duration> {
+        let seconds = self.0.load(std::sync::atomic::Ordering::Relaxed);
+        Some(std::time::Duration::from_secs(seconds))
     }
 }
