@@ -41,7 +41,7 @@ mod good_input {
 
     #[test]
     fn pem_and_der_are_told_apart() {
-        let Issued { cert_pem, cert_der, key_pem, key_der } = &pki().server;
+        let Issued { cert_pem, cert_der, key_pem, key_der, .. } = &pki().server;
         TlsConfig::new(cert_pem, key_pem).unwrap();
         TlsConfig::new(cert_der, key_der).unwrap();
         TlsConfig::new(cert_pem, key_der).unwrap();

@@ -5,8 +5,10 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use esp_tls::TlsSession;
-use support::{Client, ClientSetup, TLS12, TLS13, server_config};
+use esp_tls::{
+    ClientAuth, ClientCa, ClientHello, ExpiredCrl, Selection, SessionTickets, TlsConfig, TlsSession,
+};
+use support::{Client, ClientSetup, TLS12, TLS13, pki, server_config};
 
 struct Counting;
 
@@ -53,9 +55,12 @@ struct Measured {
 
 impl Measured {
     fn connected(versions: &'static [&'static rustls::SupportedProtocolVersion]) -> Self {
-        let config = server_config();
-        let client = Client::new(&ClientSetup::versions(versions).build());
-        let (session, held_len) = kept_by(|| TlsSession::new(&config));
+        Self::connected_to(&server_config(), ClientSetup::versions(versions))
+    }
+
+    fn connected_to(config: &TlsConfig, setup: ClientSetup<'_>) -> Self {
+        let client = Client::new(&setup.build());
+        let (session, held_len) = kept_by(|| TlsSession::new(config));
         let mut this = Self { session, client, held_len };
         loop {
             let wire = this.client.take();
@@ -97,6 +102,44 @@ fn an_idle_session_stays_below_four_kilobytes() {
         let held_len = measured.held_len;
         assert!((500..4_000).contains(&held_len), "{held_len} bytes of Rust's heap");
     }
+}
+
+#[test]
+fn what_a_handshake_went_by_is_gone_when_it_is_over() {
+    let ca = ClientCa::new(&pki().ca.cert_pem, ClientAuth::Optional)
+        .and_then(|ca| ca.crls(pki().authority.crl(&[], 2090), ExpiredCrl::Refuse))
+        .unwrap();
+    let everything = server_config()
+        .with_client_ca(ca)
+        .and_then(|config| config.session_tickets(SessionTickets::On))
+        .and_then(|config| config.max_fragment_len(1024))
+        .and_then(|config| config.selector(|_: &ClientHello<'_>| Selection::own()))
+        .unwrap();
+    for versions in [TLS12, TLS13] {
+        // What is made once is made.
+        Measured::connected_to(&everything, ClientSetup::versions(versions));
+        let plain = Measured::connected(versions).held_len;
+        let chosen = Measured::connected_to(&everything, ClientSetup::versions(versions));
+        // Queues in rustls that have grown for the longer handshake.
+        assert!(chosen.held_len < plain + 200, "{plain} and {} bytes", chosen.held_len);
+
+        let setup = ClientSetup { versions, ..ClientSetup::identity(&pki().client) };
+        let verified = Measured::connected_to(&everything, setup);
+        let chain_len = pki().client.cert_der.len();
+        assert!(
+            verified.held_len < chosen.held_len + chain_len + 200,
+            "{} bytes with an identity of {chain_len}, {} without",
+            verified.held_len,
+            chosen.held_len
+        );
+    }
+}
+
+#[test]
+fn a_session_before_its_first_byte_is_small() {
+    let config = server_config();
+    let (_session, held_len) = kept_by(|| TlsSession::new(&config));
+    assert!(held_len <= 64, "{held_len} bytes");
 }
 
 #[test]

@@ -68,10 +68,11 @@ impl Settings {
     pub(crate) fn set_cipher_suites(&mut self, ids: &[u16]) -> Result<Vec<u16>, ConfigError> {
         let (suites, unknown) = provider::find_cipher_suites(ids);
         if suites.is_empty() {
-            return Err(ConfigError {
-                input: Input::CipherSuites,
-                problem: ConfigProblem::NoCipherSuite(unknown),
-            });
+            let problem = match unknown.is_empty() {
+                true => ConfigProblem::Empty,
+                false => ConfigProblem::NoCipherSuite(unknown),
+            };
+            return Err(ConfigError { input: Input::CipherSuites, problem });
         }
         let mut provider = CryptoProvider::clone(provider::provider());
         provider.cipher_suites = suites;

@@ -29,29 +29,58 @@ pub fn records(mut wire: &[u8]) -> Vec<(u8, Vec<u8>)> {
     records
 }
 
-/// The sending half of a TLS 1.3 client, TLS_AES_128_GCM_SHA256, taken over after the handshake.
+/// The sending half of a client with AES-128-GCM, taken over after the handshake.
 pub struct RawClient {
     key: ring::aead::LessSafeKey,
     iv: [u8; 12],
     sequence: u64,
+    version: esp_tls::TlsVersion,
 }
 
 impl RawClient {
     /// Takes the keys of the pair's client, which is used up by it.
     pub fn take_over(pair: Pair) -> (Self, esp_tls::TlsSession) {
         let Pair { client: Client { tls }, server } = pair;
+        let version = server.version().unwrap();
         #[allow(deprecated)] // What is deprecated is to go on for real with it.
         let secrets = tls.dangerous_extract_secrets().unwrap();
         let (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
-            panic!("the server prefers TLS_AES_128_GCM_SHA256");
+            panic!("the server prefers AES-128-GCM");
         };
         let key = ring::aead::UnboundKey::new(&ring::aead::AES_128_GCM, key.as_ref()).unwrap();
         let key = ring::aead::LessSafeKey::new(key);
-        (Self { key, iv: iv.as_ref().try_into().unwrap(), sequence }, server)
+        (Self { key, iv: iv.as_ref().try_into().unwrap(), sequence, version }, server)
     }
 
-    /// An encrypted record (RFC 8446, section 5.2).
+    /// An encrypted record.
     pub fn encrypt(&mut self, content_type: u8, payload: &[u8]) -> Vec<u8> {
+        match self.version {
+            esp_tls::TlsVersion::Tls12 => self.encrypt_tls12(content_type, payload),
+            esp_tls::TlsVersion::Tls13 => self.encrypt_tls13(content_type, payload),
+        }
+    }
+
+    /// RFC 5288, section 3.
+    fn encrypt_tls12(&mut self, content_type: u8, payload: &[u8]) -> Vec<u8> {
+        let sequence = self.sequence.to_be_bytes();
+        self.sequence += 1;
+        let mut nonce = self.iv;
+        nonce[4..].copy_from_slice(&sequence);
+        let mut aad = sequence.to_vec();
+        aad.extend_from_slice(&record(content_type, payload)[..5]);
+        let mut sealed = payload.to_vec();
+        self.key
+            .seal_in_place_append_tag(
+                ring::aead::Nonce::assume_unique_for_key(nonce),
+                ring::aead::Aad::from(&aad),
+                &mut sealed,
+            )
+            .unwrap();
+        record(content_type, &[&sequence[..], &sealed].concat())
+    }
+
+    /// RFC 8446, section 5.2.
+    fn encrypt_tls13(&mut self, content_type: u8, payload: &[u8]) -> Vec<u8> {
         let mut nonce = self.iv;
         for (byte, sequence) in nonce[4..].iter_mut().zip(self.sequence.to_be_bytes()) {
             *byte ^= sequence;
