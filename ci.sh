@@ -68,6 +68,7 @@ step_lint() {
     lint --package esp-tls --all-targets --no-default-features --features std,ring
     lint --package esp-tls --all-targets --no-default-features --features std,rustcrypto
     lint --package esp-tls --no-default-features --features rustcrypto
+    lint --package esp-tls --all-targets --features pkcs11
 }
 
 lint() {
@@ -81,6 +82,7 @@ step_test() {
     tests --package esp-http-server --no-default-features || status=1
     tests --package esp-tls --no-default-features --features std,ring || status=1
     tests --package esp-tls --no-default-features --features std,rustcrypto || status=1
+    tests --package esp-tls --features pkcs11 --lib --test pkcs11 || status=1
     return "$status"
 }
 
@@ -90,7 +92,8 @@ tests() {
 }
 
 step_doc() {
-    RUSTDOCFLAGS="--deny warnings" cargo doc "${locked[@]}" --workspace --no-deps
+    RUSTDOCFLAGS="--deny warnings" cargo doc "${locked[@]}" --workspace --no-deps \
+        --features esp-tls/pkcs11
 }
 
 step_no_std() {
@@ -148,8 +151,13 @@ set_up() {
     local step missing=()
     for step in "$@"; do
         case $step in
-        lint | test | doc)
+        lint | doc)
             need "gcc libc6-dev" command -v cc
+            ;;
+        test)
+            need "gcc libc6-dev" command -v cc
+            # A PKCS #11 token for esp-tls.
+            need softhsm2 test -e /usr/lib/softhsm/libsofthsm2.so
             ;;
         no_std)
             has_target || need "rustc-web cargo-web rust-web-src" has_debian_rust

@@ -152,6 +152,8 @@ pub enum ConfigProblem {
     },
     /// A key of a kind or size that the crypto provider doesn't take, or damaged.
     UnusableKey(String),
+    /// The device that holds the private key can't be used; it said this.
+    Device(String),
     /// The private key isn't the one that the certificate was made for.
     KeyMismatch,
     /// The CA certificate can't serve as a trust anchor.
@@ -227,6 +229,7 @@ impl fmt::Display for ConfigProblem {
                 write!(f, "certificate {number} isn't valid before {not_before} (it is {now})")
             }
             UnusableKey(detail) => write!(f, "can't be used: {detail}"),
+            Device(detail) => f.write_str(detail),
             KeyMismatch => f.write_str("doesn't match the server certificate"),
             UnusableCa(detail) => write!(f, "can't be used as a trust anchor: {detail}"),
             NoCrl => f.write_str("the PEM holds no `BEGIN X509 CRL` section"),

@@ -26,12 +26,27 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `config.rs` | [`TlsConfig`]: certificate, key, client CA, ALPN, versions, tickets |
+//! | `config.rs` | [`TlsConfig`]: all rules of a server, and [`reload`](TlsConfig::reload) |
 //! | `session.rs` | [`TlsSession`]: `recv`, `send`, `close`, and what the handshake agreed on |
+//! | `certified_key.rs`, `private_key.rs`, `signing_key.rs`, `pkcs11/` | [`CertifiedKey`]: certificate and key, from files, under a password, on a device |
+//! | `client_ca.rs`, `identity.rs` | [`ClientCa`]: who vouches for clients; [`PeerIdentity`]: who they are |
+//! | `hello.rs`, `select.rs`, `sni_table.rs` | [`SelectCertificate`]: which certificate a client gets to see |
+//! | `resumption/` | tickets and their keys, sessions known by id |
 //! | `credentials.rs`, `x509.rs` | PEM or DER to certificates and keys, with errors for people |
-//! | `error.rs`, `config_error.rs`, `alert.rs` | what went wrong, at which stage, by whose fault |
+//! | `error.rs`, `failure_class.rs`, `config_error.rs`, `alert.rs` | what went wrong, at which stage, by whose fault |
 //! | `clock.rs` | the wall clock, supplied by the program where there is no `std` |
 //! | `backend/` | the only place that names rustls |
+//!
+//! # The path of a handshake
+//!
+//! 1. [`TlsSession::new`] notes the configuration; nothing is chosen.
+//! 2. `recv` collects the ClientHello (`hello.rs`), as it came and however it was cut.
+//! 3. The rules that are in force at this moment (`TlsConfig::rules`) give the terms for this client:
+//!    prepared ones, or what a selector says. A refusal ends it here, with an alert.
+//! 4. A connection of the TLS library begins on these terms and gets the same bytes.
+//! 5. If it resumes a session with a client certificate, that is verified again; if it isn't good any
+//!    more, the handshake begins anew without tickets, before anything has left.
+//! 6. When it is over it is counted, and all of this is dropped.
 //!
 //! # Providers
 //!
@@ -41,16 +56,19 @@
 //!
 //! `rustcrypto` is for where the others don't build: its glue to rustls (`rustls-rustcrypto`) is an
 //! alpha release, and its RSA is not constant-time (RUSTSEC-2023-0071), so give it an ECDSA key.
-//! `ring` without `std` has no session tickets.
 //!
 //! A program that uses `aws-lc-rs` starts 40 ms faster with `AWS_LC_SYS_NO_JITTER_ENTROPY = "1"` in
 //! the `[env]` of its own `.cargo/config.toml`; the operating system's generator then seeds it.
 //!
+//! The feature `pkcs11` adds `Pkcs11Key`, a key on a PKCS #11 token.
+//!
 //! # Without `std`
 //!
 //! `default-features = false, features = ["rustcrypto"]` builds on bare metal. The program supplies
-//! three things: an allocator, a [`Clock`] given to [`TlsConfig::with_clock`], and random numbers,
-//! registered once with `register_custom_getrandom!`, which this crate re-exports there:
+//! an allocator, a critical section (crate
+//! [`critical-section`](https://docs.rs/critical-section)), a [`Clock`] given to
+//! [`TlsConfig::with_clock`], and random numbers, registered once with
+//! `register_custom_getrandom!`, which this crate re-exports there:
 //!
 //! ```ignore
 //! fn hardware_random(buffer: &mut [u8]) -> Result<(), esp_tls::RandomError> {
@@ -85,6 +103,8 @@ mod error;
 mod failure_class;
 mod hello;
 mod identity;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod private_key;
 mod resumption;
 mod select;
@@ -107,6 +127,8 @@ pub use error::{Blame, CertificateProblem, Stage, TlsError, TlsErrorKind};
 pub use failure_class::FailureClass;
 pub use hello::ClientHello;
 pub use identity::{AltName, PeerIdentity};
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::{Pkcs11Key, Pkcs11Uri};
 pub use private_key::PrivateKey;
 pub use resumption::{HandshakeCounts, TicketKey, TicketKeys};
 pub use select::{Refusal, SelectCertificate, Selection};

@@ -329,10 +329,12 @@ mod a_lying_client {
         }
     }
 
+    type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
     /// A key that claims `scheme` and makes what `sign` returns of a message.
     struct FakeKey {
         scheme: SignatureScheme,
-        sign: Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>,
+        sign: Sign,
     }
 
     impl std::fmt::Debug for FakeKey {
@@ -373,7 +375,7 @@ mod a_lying_client {
         scheme: SignatureScheme,
         sign: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
     ) -> Vec<esp_tls::TlsError> {
-        let sign: Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync> = Arc::new(sign);
+        let sign: Sign = Arc::new(sign);
         let mut errors = Vec::new();
         for client_auth in [ClientAuth::Required, ClientAuth::Optional] {
             for versions in [TLS12, TLS13] {
