@@ -48,11 +48,16 @@ pub struct PeerIdentity {
 }
 
 impl PeerIdentity {
-    /// The identity that a verified chain stands for; none if there is no certificate in it.
-    pub(crate) fn of_chain<'a>(
-        chain: impl Iterator<Item = &'a [u8]>,
+    /// The identity that a chain of certificates (DER, the client's own first) stands for; none if
+    /// there is no certificate in it. Whether to believe it is up to whoever verified the chain.
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateProblem::Malformed`].
+    pub fn of_chain<'a>(
+        chain: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Option<Self>, CertificateProblem> {
-        let chain: Vec<Vec<u8>> = chain.map(<[u8]>::to_vec).collect();
+        let chain: Vec<Vec<u8>> = chain.into_iter().map(<[u8]>::to_vec).collect();
         match chain.first() {
             Some(_) => Self::parse(chain).map(Some).map_err(|_| CertificateProblem::Malformed),
             None => Ok(None),

@@ -18,7 +18,6 @@ use super::settings::{Reverification, Terms};
 use super::{MAX_FRAGMENT_LEN, provider};
 use crate::cipher_suite::CipherSuite;
 use crate::config::TlsConfig;
-use crate::error::TlsErrorKind;
 use crate::resumption::HandshakeKind;
 use crate::session::TlsVersion;
 
@@ -364,7 +363,7 @@ fn unexpected<Data>(state: &ConnectionState<'_, '_, Data>) -> Fault {
 pub(crate) fn contain_panic<T>(step: impl FnOnce() -> T) -> Result<T, Fault> {
     // Whatever a panic leaves inconsistent is in the session, which is not used again.
     std::panic::catch_unwind(core::panic::AssertUnwindSafe(step))
-        .map_err(|_| TlsErrorKind::Panicked.into())
+        .map_err(|_| crate::TlsErrorKind::Panicked.into())
 }
 
 /// Without `std` a panic ends the program anyway.
