@@ -85,8 +85,9 @@ pub(crate) use shared::Shared;
 pub use transport::{SessionSocket, SessionTransport};
 use turn::{Fate, Turn};
 pub use uri_handler::UriHandler;
+use work::Mailbox;
 pub use work::SessionKind;
-use work::{Mailbox, Work};
+pub(crate) use work::Work;
 #[cfg(feature = "std")]
 use worker_thread::WorkerThread;
 #[cfg(feature = "std")]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ServerBuilder;
-use crate::server::{Exchange, HttpConfig};
+use crate::server::{Exchange, HttpConfig, ServerHandle, Work};
 
 /// Counts how often it is dropped.
 struct Counted(Arc<AtomicUsize>);
@@ -176,6 +176,38 @@ fn a_connection_in_a_mailbox_that_is_abandoned_is_given_back_or_dropped() {
     }
     thread.shared.mailboxes[0].abandon();
     assert_eq!(worker.join().unwrap(), Wake::Closing);
+}
+
+#[test]
+fn a_mailbox_that_is_full_or_closing_takes_connections_in_order_with_all_else() {
+    let config = HttpConfig { work_queue_len: 2, ..HttpConfig::default() };
+    let (_, shared) = ServerBuilder::new(config).share(1).unwrap();
+    let (server, mailbox) = (ServerHandle::new(shared.clone()), &shared.mailboxes[0]);
+    let send_back = || {
+        let (_, thread) = Handover::new(SESSION, shared.clone(), None);
+        thread.send_back(Box::new(Conn::new(SESSION, None, shared.clone())), Ask::Done);
+    };
+    let returns = |batch: VecDeque<_>| -> Vec<bool> {
+        batch.into_iter().map(|work: Work| work.into_return().is_some()).collect()
+    };
+    server.queue_work(|_| ()).unwrap();
+    send_back();
+    server.queue_work(|_| ()).unwrap();
+    assert!(matches!(server.queue_work(|_| ()), Err(Error::WorkQueueFull { limit: 2 })));
+    send_back();
+    let mut batch = VecDeque::new();
+    mailbox.take_last(&mut batch);
+    assert_eq!(returns(batch), [false, true, false, true]);
+    assert!(matches!(server.queue_work(|_| ()), Err(Error::Stopping)));
+    assert!(!mailbox.is_filled());
+    send_back();
+    assert!(mailbox.is_filled());
+    let mut batch = VecDeque::new();
+    mailbox.take(&mut batch);
+    assert_eq!(returns(batch), [true]);
+    mailbox.abandon();
+    send_back();
+    assert!(!mailbox.is_filled());
 }
 
 /// A thread that claims, waits some times and is done, or gives up; and an engine that serves it for
