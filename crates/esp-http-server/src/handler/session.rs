@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::task::Wait;
 use super::{Request, WsRequest};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::server::{Peer, SessionTransport};
 
 macro_rules! session_methods {
@@ -78,12 +78,15 @@ impl Request<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed) if it has left, or the session ends.
+    /// [`Error::Closed`] if it has left, or the session ends.
     pub fn wait_peer(&mut self, longest: Duration) -> Result<Peer> {
         if self.link.conn().peer == Peer::Sending {
             self.link.wait(Wait::PeerEnd(longest))?;
         }
-        Ok(self.link.conn().peer)
+        match self.link.conn().peer {
+            Peer::Gone => Err(Error::Closed),
+            peer => Ok(peer),
+        }
     }
 
     /// Has the session's bytes pass through `transport`, this response and all later ones (upstream's
@@ -92,7 +95,7 @@ impl Request<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`](crate::Error::TimedOut) and [`Error::Closed`](crate::Error::Closed) if it
+    /// [`Error::TimedOut`] and [`Error::Closed`] if it
     /// could not leave.
     pub fn set_transport(&mut self, transport: Box<dyn SessionTransport>) -> Result {
         let io = self.link.conn().io();

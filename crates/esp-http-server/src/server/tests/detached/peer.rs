@@ -98,6 +98,26 @@ fn a_handler_can_wait_for_its_client_to_leave_too() {
 }
 
 #[test]
+fn a_client_that_takes_nothing_has_left() {
+    let log = Log::default();
+    let noted = log.clone();
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server.get("/", move |request: &mut Request| -> Result {
+            let sent = request.respond().send("x".repeat(100_000));
+            noted.note(format!("{sent:?} {:?}", request.peer()));
+            noted.note(format!("{:?}", request.wait_peer(secs(10))));
+            sent
+        })
+    });
+    let client = engine.connect_as(Peer { window: 0, ..Peer::default() });
+    client.send(get("/"));
+    engine.advance(secs(5));
+    let silent = "Err(the peer was silent for too long)";
+    assert_eq!(log.take(), [format!("{silent} Gone"), CLOSED.into()]);
+    client.expect_closed();
+}
+
+#[test]
 fn a_call_that_waits_ends_when_the_client_leaves() {
     type Call = fn(&mut Request) -> Result;
     let calls: [Call; 4] = [
