@@ -97,8 +97,7 @@ fn longest(row: &RowResult) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::{Cores, Machine};
-    use crate::results::{Sample, Settings};
+    use crate::results::Sample;
     use crate::rows::ROWS;
 
     #[test]
@@ -107,20 +106,7 @@ mod tests {
         ours.add(Ok(Sample { value: 123.0, ..Sample::default() }));
         let mut nginx = ContestantResult::new("nginx".to_owned(), true);
         nginx.add(Err("missing".to_owned()));
-        let cores = Cores::of_this_machine().unwrap();
-        let results = Results {
-            machine: Machine::describe(&cores),
-            settings: Settings {
-                rounds: 1,
-                warm_up_seconds: 0.0,
-                seconds: 0.0,
-                sessions: 0,
-                starts: 0,
-                traced_answers: 0,
-                idle_max: 0,
-            },
-            rows: vec![RowResult::new(&ROWS[0], vec![ours, nginx])],
-        };
+        let results = Results::of_rows(vec![RowResult::new(&ROWS[0], vec![ours, nginx])]);
         let picture = svg(&results).unwrap();
         assert!(picture.starts_with("<svg "), "{picture}");
         for text in [ROWS[0].title, "123", "not measured"] {

@@ -8,7 +8,7 @@
 //! | [`process`] | a server that runs: its CPU time, its memory, its end |
 //! | [`measure`] | how each kind of row is measured |
 //! | [`run`] | rows, rounds, servers in turn |
-//! | [`results`], [`table`], [`chart`] | what came out, as JSON, text and SVG |
+//! | [`results`], [`table`], [`markdown`], [`chart`] | what came out, as JSON, text, Markdown, SVG |
 //! | [`counts`] | instructions, allocations and system calls per request, against a baseline |
 //! | [`machine`], [`tools`], [`stats`] | cores and limits; programs of others; medians |
 
@@ -21,6 +21,7 @@ mod by_hand;
 mod chart;
 mod counts;
 mod machine;
+mod markdown;
 mod measure;
 mod process;
 mod programs;

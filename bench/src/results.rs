@@ -187,7 +187,25 @@ impl RowResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Cores;
     use crate::rows::ROWS;
+
+    impl Results {
+        /// For tests of what is made of results.
+        pub(crate) fn of_rows(rows: Vec<RowResult>) -> Self {
+            let settings = Settings {
+                rounds: 1,
+                warm_up_seconds: 0.0,
+                seconds: 0.0,
+                sessions: 0,
+                starts: 0,
+                traced_answers: 0,
+                idle_max: 0,
+            };
+            let machine = Machine::describe(&Cores::of_this_machine().unwrap());
+            Self { machine, settings, rows }
+        }
+    }
 
     fn contestant(name: &str, is_peer: bool, values: &[f64]) -> ContestantResult {
         let mut contestant = ContestantResult::new(name.to_owned(), is_peer);

@@ -13,7 +13,7 @@ use crate::results::{ContestantResult, Results, RowResult, Settings};
 use crate::rows::{Field, Kind, ROWS, Row};
 use crate::servers::Server;
 use crate::tools::Tool;
-use crate::{Failure, chart, table};
+use crate::{Failure, chart, markdown, table};
 
 /// Prints what `--only` and `--servers` take.
 pub(crate) fn list() {
@@ -58,10 +58,10 @@ pub(crate) fn run(args: &args::Run) -> Result<ExitCode, Failure> {
 }
 
 fn write(results: &Results, directory: &Path) -> Result<(), Failure> {
-    let (json, svg) = (directory.join("results.json"), directory.join("results.svg"));
-    fs::write(&json, serde_json::to_string_pretty(results)? + "\n")?;
-    fs::write(&svg, chart::svg(results)?)?;
-    println!("written: {}, {}", json.display(), svg.display());
+    fs::write(directory.join("results.json"), serde_json::to_string_pretty(results)? + "\n")?;
+    fs::write(directory.join("results.md"), markdown::text(results))?;
+    fs::write(directory.join("results.svg"), chart::svg(results)?)?;
+    println!("written: results.json, results.md and results.svg in {}", directory.display());
     Ok(())
 }
 
