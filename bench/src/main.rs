@@ -40,7 +40,7 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let done = match &args.command {
+    let done = process::end_with_this_program().and_then(|()| match &args.command {
         None if args.run.list => {
             run::list();
             Ok(ExitCode::SUCCESS)
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         None => run::run(&args.run),
         Some(Command::Counts(counts)) => counts::run(counts),
         Some(Command::Load(load)) => by_hand::run(load),
-    };
+    });
     done.unwrap_or_else(|failure| {
         eprintln!("bench: {failure}");
         ExitCode::FAILURE

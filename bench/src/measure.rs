@@ -96,7 +96,6 @@ impl Bench<'_> {
         let (server, target) = self.start(contestant.server, launch, rate.tls, &cores)?;
         let _idle = match variant {
             Variant::BesideIdle(count) => {
-                let count = count.min(self.settings.idle_max);
                 Some(Idle::open(target, Before::Request, count, OPEN_MAX)?)
             }
             _ => None,

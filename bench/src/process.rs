@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,8 +63,10 @@ impl Running {
     ) -> Result<Self, Failure> {
         let output = File::create(log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let mut running = lock(&RUNNING);
         let child = machine::on_cores(cores, || command.spawn())?
             .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+        running.push(child.id() as i32);
         Ok(Self { child, log: log.to_owned() })
     }
 
@@ -128,15 +131,7 @@ impl Running {
 
     /// Its process and those below it.
     fn members(&self) -> io::Result<Vec<Pid>> {
-        let parents: Vec<(i32, i32)> = fs::read_dir("/proc")?
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-            // One that has ended in the meantime is nobody's.
-            .filter_map(|pid| {
-                let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-                Some((pid, parse_parent(&stat)?))
-            })
-            .collect();
-        Ok(descendants(self.child.id() as i32, &parents).into_iter().map(Pid::from_raw).collect())
+        family(self.child.id() as i32)
     }
 
     /// Asks it to end, and ends it if it doesn't. Returns what it printed.
@@ -149,7 +144,6 @@ impl Running {
         if !matches!(self.child.try_wait(), Ok(None)) {
             return;
         }
-        let members = self.members().unwrap_or_default();
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).ok();
         let deadline = Instant::now() + END_MAX;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
@@ -157,9 +151,9 @@ impl Running {
         }
         if matches!(self.child.try_wait(), Ok(None)) {
             // Not yet waited for, so their numbers still mean these processes.
-            members.into_iter().for_each(|pid| {
+            for pid in self.members().unwrap_or_default() {
                 kill(pid, Signal::SIGKILL).ok();
-            });
+            }
             self.child.wait().ok();
         }
     }
@@ -168,7 +162,53 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.end();
+        lock(&RUNNING).retain(|pid| *pid != self.child.id() as i32);
     }
+}
+
+/// The servers that run, for [`end_with_this_program`].
+static RUNNING: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+fn lock(running: &Mutex<Vec<i32>>) -> MutexGuard<'_, Vec<i32>> {
+    // A list of numbers is never half changed.
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets the servers end with this program when it is interrupted or terminated.
+///
+/// # Errors
+///
+/// If signals can't be handled.
+pub(crate) fn end_with_this_program() -> Result<(), Failure> {
+    ctrlc::set_handler(|| {
+        // The lock is kept, so that no other server starts.
+        let running = lock(&RUNNING);
+        let ours = running.iter().filter(|pid| is_child(**pid));
+        for pid in ours.flat_map(|pid| family(*pid).unwrap_or_default()) {
+            kill(pid, Signal::SIGKILL).ok();
+        }
+        std::process::exit(130);
+    })?;
+    Ok(())
+}
+
+/// Whether a process is a child of this one, and not another with the number of one that has ended.
+fn is_child(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    parse_parent(&stat) == Some(std::process::id() as i32)
+}
+
+/// A process and those below it.
+fn family(first: i32) -> io::Result<Vec<Pid>> {
+    let parents: Vec<(i32, i32)> = fs::read_dir("/proc")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        // One that has ended in the meantime is nobody's.
+        .filter_map(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            Some((pid, parse_parent(&stat)?))
+        })
+        .collect();
+    Ok(descendants(first, &parents).into_iter().map(Pid::from_raw).collect())
 }
 
 /// A port that nobody listens on now.

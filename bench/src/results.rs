@@ -160,11 +160,19 @@ impl RowResult {
             }
             Goal::AtMost(_) => (self.unit, self.median_of("ours"), |reached, goal| reached <= goal),
             Goal::Flat(_) => {
-                ("× the first variant", self.flatness(), |reached, goal| reached >= goal)
+                let worst = self.flatness(self.contestants.len());
+                ("× the first variant", worst, |reached, goal| reached >= goal)
+            }
+            Goal::SecondFlat(_) => {
+                let second = self.flatness(2);
+                ("× the first variant in the second", second, |reached, goal| reached >= goal)
             }
         };
         let (sign, goal) = match goal {
-            Goal::TimesFastestPeer(goal) | Goal::OfBare(goal) | Goal::Flat(goal) => ("≥", goal),
+            Goal::TimesFastestPeer(goal)
+            | Goal::OfBare(goal)
+            | Goal::Flat(goal)
+            | Goal::SecondFlat(goal) => ("≥", goal),
             Goal::AtMost(goal) => ("≤", goal),
         };
         Verdict {
@@ -174,10 +182,10 @@ impl RowResult {
         }
     }
 
-    /// The worst variant ÷ the first one.
-    fn flatness(&self) -> Option<f64> {
-        let medians: Option<Vec<f64>> =
-            self.contestants.iter().map(|contestant| contestant.median).collect();
+    /// The worst of the first variants ÷ the first one.
+    fn flatness(&self, variants: usize) -> Option<f64> {
+        let first = self.contestants.iter().take(variants);
+        let medians: Option<Vec<f64>> = first.map(|contestant| contestant.median).collect();
         let medians = medians?;
         let first = *medians.first()?;
         medians.into_iter().map(|median| median / first).reduce(f64::min)

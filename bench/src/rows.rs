@@ -108,6 +108,8 @@ pub(crate) enum Goal {
     AtMost(f64),
     /// The worst variant has at least this part of the first.
     Flat(f64),
+    /// The second variant has.
+    SecondFlat(f64),
 }
 
 const TLS13: Option<TlsVersion> = Some(TlsVersion::Tls13);
@@ -300,7 +302,7 @@ pub(crate) const ROWS: &[Row] = &[
         better: Better::Higher,
         kind: Kind::RateByWorkers(rate(TLS13, SMALL, 64), &[1, 2, 4]),
         field: Field::Ours,
-        goals: &[Goal::Flat(0.9)],
+        goals: &[Goal::SecondFlat(0.9)],
     },
 ];
 
@@ -319,7 +321,8 @@ mod tests {
     #[test]
     fn a_row_of_our_variants_has_a_goal_about_variants() {
         for row in ROWS {
-            let about_variants = row.goals.iter().any(|goal| matches!(goal, Goal::Flat(_)));
+            let about_variants =
+                row.goals.iter().any(|goal| matches!(goal, Goal::Flat(_) | Goal::SecondFlat(_)));
             assert_eq!(about_variants, row.field == Field::Ours, "{}", row.id);
         }
     }

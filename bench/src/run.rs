@@ -73,7 +73,7 @@ fn measure(
     servers: &[Server],
     missing: &[(Server, String)],
 ) -> RowResult {
-    let contestants = contestants(row, servers);
+    let contestants = contestants(row, servers, bench.settings.idle_max);
     let mut results: Vec<_> = contestants
         .iter()
         .map(|contestant| {
@@ -103,12 +103,13 @@ fn measure(
     RowResult::new(row, results)
 }
 
-fn contestants(row: &Row, servers: &[Server]) -> Vec<Contestant> {
+fn contestants(row: &Row, servers: &[Server], idle_max: usize) -> Vec<Contestant> {
     let variant = |name: String, variant| Contestant { name, server: Server::Ours, variant };
     match row.kind {
         Kind::RateBesideIdle(_, counts) => counts
             .iter()
-            .map(|count| variant(format!("{count} idle"), Variant::BesideIdle(*count)))
+            .map(|&count| count.min(idle_max))
+            .map(|count| variant(format!("{count} idle"), Variant::BesideIdle(count)))
             .collect(),
         Kind::RateByRoutes(_, counts) => counts
             .iter()
@@ -207,7 +208,7 @@ fn settings(args: &args::Run, file_limit: usize) -> Settings {
         sessions: sessions.min(sessions_max),
         starts: if full { 5 } else { 2 },
         traced_answers: if full { 5_000 } else { 1_000 },
-        idle_max: sessions_max,
+        idle_max: if full { sessions_max } else { sessions_max.min(2_000) },
     }
 }
 
