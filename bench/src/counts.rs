@@ -46,7 +46,7 @@ const SCENARIOS: &[Scenario] = &[
         name: "tls13_full",
         tls: TLS13,
         work: || Work::Connections { resumption: Resumption::Off },
-        answers: 30,
+        answers: 60,
     },
 ];
 
