@@ -1,19 +1,21 @@
-//! Any bytes as what a WebSocket client sends: the same messages and the same end however they are
-//! cut, within the limits.
+//! Any bytes as what a WebSocket client sends, with and without compression: the same messages and the
+//! same end however they are cut, within the limits.
 #![no_main]
 
 use esp_http_server::proto::ws::WsError;
+use esp_http_server::proto::ws::deflate::DeflateConfig;
 use esp_http_server::proto::ws::message::{End, Event, Limits, MessageDecoder, MessageKind};
 use fuzz::Cuts;
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { message_len: 200, fragment_count: 4 };
+const LIMITS: Limits = Limits { message_len: 200, fragment_count: 6, empty_fragment_count: 2 };
 
 fuzz_target!(|data: &[u8]| {
-    let [cuts, input @ ..] = data else { return };
-    let whole = decode(input, |left| left);
+    let [choice, cuts, input @ ..] = data else { return };
+    let coding = if choice & 1 == 0 { Coding::Plain } else { Coding::Deflate };
+    let whole = decode(coding, input, |left| left);
     let mut cuts = Cuts::new(*cuts);
-    let cut = decode(input, |left| cuts.next_len(left));
+    let cut = decode(coding, input, |left| cuts.next_len(left));
     assert_eq!(cut, whole);
     for message in &whole.messages {
         assert!(message.payload.len() as u64 <= LIMITS.message_len);
@@ -22,6 +24,13 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+/// Whether messages may be compressed.
+#[derive(Clone, Copy, Debug)]
+enum Coding {
+    Plain,
+    Deflate,
+}
 
 #[derive(Debug, PartialEq)]
 struct Stream {
@@ -36,17 +45,21 @@ struct Message {
     payload: Vec<u8>,
 }
 
-fn decode(input: &[u8], mut next_len: impl FnMut(usize) -> usize) -> Stream {
-    let mut decoder = MessageDecoder::new(LIMITS);
+fn decode(coding: Coding, input: &[u8], mut next_len: impl FnMut(usize) -> usize) -> Stream {
+    let mut decoder = match coding {
+        Coding::Plain => MessageDecoder::new(LIMITS),
+        Coding::Deflate => MessageDecoder::with_deflate(LIMITS, DeflateConfig::default().client),
+    };
     let mut messages = Vec::new();
     let mut payload = Vec::new();
     // What is received and not consumed; unmasked in place, as a connection's buffer is.
     let mut buffer = Vec::new();
     let mut received = 0;
     let end = loop {
-        let decoded = match decoder.decode(&mut buffer) {
+        let decoded = match decoder.decode_into(&mut buffer, &mut payload) {
             Err(error) => {
-                assert_eq!(decoder.decode(&mut buffer), Err(error), "an error is final");
+                let again = decoder.decode_into(&mut buffer, &mut payload);
+                assert_eq!(again, Err(error), "an error is final");
                 break Err(error);
             }
             Ok(decoded) => decoded,
@@ -54,6 +67,7 @@ fn decode(input: &[u8], mut next_len: impl FnMut(usize) -> usize) -> Stream {
         assert!(decoded.consumed <= buffer.len());
         let used: Vec<u8> = buffer.drain(..decoded.consumed).collect();
         match decoded.event {
+            None if decoded.consumed > 0 => {}
             None if received == input.len() => break Ok(()),
             None => {
                 let len = next_len(input.len() - received);
@@ -61,12 +75,12 @@ fn decode(input: &[u8], mut next_len: impl FnMut(usize) -> usize) -> Stream {
                 received += len;
             }
             Some(Event::Frame(head)) => assert!(!head.opcode.is_control()),
-            Some(Event::Data { kind, data, end }) => {
-                payload.extend_from_slice(&used[data]);
-                if end == End::Message {
-                    let payload = std::mem::take(&mut payload);
-                    messages.push(Message { kind: Some(kind), payload });
-                }
+            Some(Event::Data { kind, end: End::Message, .. }) => {
+                let payload = std::mem::take(&mut payload);
+                messages.push(Message { kind: Some(kind), payload });
+            }
+            Some(Event::Data { .. }) => {
+                assert!(payload.len() as u64 <= LIMITS.message_len);
             }
             Some(Event::Ping(data) | Event::Pong(data) | Event::Close(data)) => {
                 messages.push(Message { kind: None, payload: used[data].to_vec() });

@@ -39,6 +39,10 @@ impl MessageDecoder {
                 Err(error) => return Err(error),
             };
             if is_probing && step.produced > 0 {
+                if message.kind == MessageKind::Text {
+                    // Of two faults the first one counts, however they were cut.
+                    self.utf8.push(&room[..sum.produced])?;
+                }
                 return Err(WsError::MessageTooLong { limit: self.limits.message_len });
             }
             frame.received += step.consumed as u64;

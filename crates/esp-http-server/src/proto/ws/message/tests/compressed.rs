@@ -102,6 +102,24 @@ fn inflated_text_is_utf8() {
 }
 
 #[test]
+fn of_text_that_is_wrong_and_too_long_the_first_fault_is_told() {
+    let how = compression(15, Off);
+    let mut deflater = Deflater::new();
+    for (at, expected) in [
+        (0, WsError::NotUtf8),
+        (299, WsError::NotUtf8),
+        (300, WsError::MessageTooLong { limit: 300 }),
+    ] {
+        let mut text = [b'a'; 400];
+        text[at] = 0xff;
+        let mut payload = Vec::new();
+        deflater.deflate(&text, how, &mut payload);
+        let (_, error) = events_with(how, LIMITS, &[frame(0xc1, &payload)]).unwrap_err();
+        assert_eq!(error, expected, "{at}");
+    }
+}
+
+#[test]
 fn what_cannot_be_inflated_is_refused() {
     for payload in [&b"\x06"[..], b"\xf2\x48", b"\xff\xff\xff", HELLO_AGAIN] {
         assert_eq!(events(&[frame(0xc2, payload)]), Err((vec![], WsError::NotDeflate)));
