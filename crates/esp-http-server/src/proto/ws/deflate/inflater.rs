@@ -138,6 +138,11 @@ impl Inflater {
         Ok(inflated)
     }
 
+    /// Whether a fault was found that the next call will tell.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
     /// Inflates until the input is used up or the room is full; how much of both that took.
     fn read(&mut self, input: &[u8], room: &mut [u8]) -> (usize, usize) {
         let (mut consumed, mut produced) = (0, 0);

@@ -49,6 +49,10 @@ impl MessageDecoder {
             sum.consumed += step.consumed;
             sum.produced += step.produced;
             sum.is_done = step.is_done;
+            if self.inflater.as_ref().is_some_and(|inflater| inflater.has_failed()) {
+                // What came before the fault is handed over; the fault is told before the frame ends.
+                break true;
+            }
             let is_full = step.produced == target.len();
             let goes_on = step.consumed > 0 && sum.consumed < input.len();
             let may_probe = is_full && is_limited && !is_probing;

@@ -130,6 +130,18 @@ fn what_cannot_be_inflated_is_refused() {
 }
 
 #[test]
+fn a_fault_is_told_before_its_frame_ends() {
+    let what_cannot_follow = vec![0x00, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let (got, error) = events(&[
+        frame(0x42, b"\x4a\x44"),
+        frame(0x00, b"\x00\x76\x76\x76\x76\x76\x48\x89\x89"),
+        what_cannot_follow,
+    ])
+    .unwrap_err();
+    assert_eq!((got, error), (vec![], WsError::NotDeflate));
+}
+
+#[test]
 fn the_limit_holds_for_what_a_message_inflates_to() {
     let zeros = |len: usize| {
         // One, and then three at a time, or 258.
