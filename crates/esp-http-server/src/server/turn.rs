@@ -226,7 +226,9 @@ where
     /// Says what the resource can be asked for (RFC 9110, section 9.3.7).
     fn options(&mut self, methods: MethodSet) -> Step {
         self.field("Allow", &methods.to_string());
-        write_simple(self.conn(), Status::NO_CONTENT, "");
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+        self.worker.stamp(conn, self.now);
+        write_simple(conn, Status::NO_CONTENT, "");
         self.worker.tell_of_response(self.session.id, Status::NO_CONTENT);
         self.after_response()
     }

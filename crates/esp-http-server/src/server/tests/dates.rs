@@ -85,6 +85,7 @@ fn every_response_says_the_date_first() {
     for (request, status) in [
         (get("/refused"), "403"),
         (post("/a", ""), "405"),
+        ("OPTIONS /a HTTP/1.1\r\nHost: a\r\n\r\n".into(), "204"),
         ("GET /a HTTP/1.0\r\n\r\n".into(), "200"),
         ("HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n".into(), "200"),
         ("GET /a HTTP/1.1\r\n\r\n".into(), "400"),
@@ -125,6 +126,28 @@ fn the_clock_is_asked_once_a_second_and_the_date_changes_with_it() {
     // An hour without requests costs nothing.
     engine.advance(secs(3600));
     assert_eq!(wall.asked(), 0);
+}
+
+#[test]
+fn no_response_tells_the_date_of_an_earlier_one() {
+    let wall = Wall::default();
+    wall.set(THAT_DAY);
+    let engine = wall.engine();
+    let client = engine.connect();
+    client.send(get("/a"));
+    assert_eq!(dates(&client), ["Sun, 06 Nov 1994 08:49:37 GMT"]);
+    engine.advance(secs(30));
+    wall.set(THAT_DAY + secs(30));
+    for request in [
+        "OPTIONS /a HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        post("/a", ""),
+        get("/a"),
+        get("/refused"),
+    ] {
+        // In the buffers of the one before, whose bytes have left.
+        client.send(&request);
+        assert_eq!(dates(&client), ["Sun, 06 Nov 1994 08:50:07 GMT"], "{request:?}");
+    }
 }
 
 #[test]
