@@ -171,14 +171,17 @@ fn a_handler_whose_client_never_reads_is_told() {
     let engine = Engine::new(config(), |server| {
         server.get("/", move |request: &mut Request| -> Result {
             let sent = request.respond().send("x".repeat(300_000));
-            noted.note(format!("{sent:?}, {:?}", request.sleep(secs(1))));
+            noted.note(format!("{sent:?}, {:?}", request.wait_peer(secs(1))));
+            noted.note(format!("{:?}", request.sleep(secs(1))));
             sent
         })
     });
     let client = engine.connect_as(Peer { window: 0, ..Peer::default() });
     client.send(get("/"));
     closes_after(&engine, &client, secs(6));
-    assert_eq!(log.take(), ["Err(the peer was silent for too long), Err(the session is closed)"]);
+    let closed = "Err(the session is closed)";
+    let told = format!("Err(the peer was silent for too long), {closed}");
+    assert_eq!(log.take(), [&*told, closed]);
 }
 
 #[test]
