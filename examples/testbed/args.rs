@@ -66,6 +66,25 @@ pub(crate) struct Args {
     /// Whether a session that is closed is reset (SO_LINGER)
     #[arg(long, value_enum, default_value = "off")]
     so_linger: Switch,
+    /// Most TLS handshakes at once
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    max_handshakes: usize,
+    /// Most TLS handshakes at once with one address
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    max_handshakes_per_addr: usize,
+    /// Most bytes of plain text in a TLS record
+    #[arg(long, value_name = "N")]
+    max_fragment_len: Option<usize>,
+    /// TLS cipher suites by their numbers in IANA's registry, the preferred first, with commas between
+    /// them
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = cipher_suite)]
+    cipher_suites: Vec<u16>,
+    /// TLS 1.2 sessions that are remembered by their id
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    session_ids: usize,
+    /// Has browsers use nothing but HTTPS for so many seconds
+    #[arg(long, value_name = "N")]
+    hsts_s: Option<u64>,
     /// Longest time from accept to the end of the TLS handshake
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     handshake_timeout_ms: u64,
@@ -159,6 +178,17 @@ impl Args {
         }
     }
 
+    pub(crate) fn https(&self, port: u16) -> Result<HttpsConfig> {
+        Ok(HttpsConfig {
+            httpd: self.httpd(),
+            port,
+            max_handshakes: self.max_handshakes,
+            max_handshakes_per_addr: self.max_handshakes_per_addr,
+            hsts: self.hsts_s.map(Duration::from_secs),
+            ..HttpsConfig::new(self.tls()?)
+        })
+    }
+
     pub(crate) fn httpd(&self) -> HttpConfig {
         let millis = Duration::from_millis;
         HttpConfig {
@@ -197,7 +227,7 @@ impl Args {
         }
     }
 
-    pub(crate) fn tls(&self) -> Result<TlsConfig> {
+    fn tls(&self) -> Result<TlsConfig> {
         let mut tls = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => TlsConfig::new(read(cert)?, read(key)?)?,
             _ => TlsConfig::new(CERT, KEY)?,
@@ -217,6 +247,13 @@ impl Args {
             Version::Tls12 => tls.versions(TlsVersions::Tls12)?,
             Version::Tls13 => tls.versions(TlsVersions::Tls13)?,
         };
+        if let Some(len) = self.max_fragment_len {
+            tls = tls.max_fragment_len(len)?;
+        }
+        if !self.cipher_suites.is_empty() {
+            tls = tls.cipher_suites(self.cipher_suites.iter().copied())?;
+        }
+        tls = tls.session_ids(self.session_ids)?;
         match self.session_tickets {
             Switch::On => Ok(tls.session_tickets(SessionTickets::On)?),
             Switch::Off => Ok(tls),
@@ -235,6 +272,15 @@ fn listen_addr(text: &str) -> std::result::Result<ListenAddr, String> {
     let (name, port) = text.rsplit_once(':').ok_or("a port is missing")?;
     let port = port.parse().map_err(|error| format!("{port:?} is no port: {error}"))?;
     Ok(ListenAddr::Interface { name: name.into(), port })
+}
+
+/// `0x1301` or `4865`.
+fn cipher_suite(text: &str) -> std::result::Result<u16, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u16::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|error| format!("{text:?} is no number of a cipher suite: {error}"))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -19,7 +19,7 @@ fn main() -> Result {
     args.check()?;
     let mut servers = Vec::new();
     if let Some(port) = args.https_port() {
-        let config = HttpsConfig { httpd: args.httpd(), port, ..HttpsConfig::new(args.tls()?) };
+        let config = args.https(port)?;
         servers.push(("https", routes::add(HttpsServer::builder(config)).start()?));
     }
     if let Some(port) = args.http {

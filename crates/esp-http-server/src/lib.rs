@@ -136,6 +136,9 @@ pub use proto::ws::handshake::{OriginPolicy, Scheme};
 pub use server::{
     Events, HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice,
     Observer, OpenSession, Peer, Server, ServerBuilder, ServerContext, ServerHandle, SessionId,
-    SessionKind, SessionSocket, SessionTransport, Transport, UriHandler, WsClient, WsUriHandler,
+    SessionKind, SessionNotice, SessionSocket, SessionTransport, Transport, UriHandler, WsClient,
+    WsUriHandler,
 };
+#[doc(hidden)] // for layers of this project
+pub use sync::Lock;
 pub use time::Instant;

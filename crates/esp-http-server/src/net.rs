@@ -44,6 +44,12 @@ pub trait Net {
         Ok(())
     }
 
+    /// What a connection has failed with that was not open within `handshake_timeout`. The engine
+    /// closes it then, and tells this.
+    fn open_timed_out(&mut self, _id: NetId) -> NetError {
+        NetError::TimedOut
+    }
+
     /// Appends received bytes to `rx` and says how many; `Ok(0)` means that the peer has finished
     /// sending.
     ///

@@ -11,16 +11,18 @@
 mod imp {
     use std::sync::{Mutex, PoisonError};
 
+    /// A mutex.
     #[derive(Debug, Default)]
-    pub(crate) struct Lock<T>(Mutex<T>);
+    pub struct Lock<T>(Mutex<T>);
 
     impl<T> Lock<T> {
-        pub(crate) const fn new(value: T) -> Self {
+        /// With this value.
+        pub const fn new(value: T) -> Self {
             Self(Mutex::new(value))
         }
 
         /// Runs `work` with the value. `work` must be short and must not call user code.
-        pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
             // What a lock guards here is whole after every statement, so a panic can't tear it.
             work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
         }
@@ -33,16 +35,18 @@ mod imp {
 
     use loom::sync::Mutex;
 
+    /// loom's mutex.
     #[derive(Debug)]
-    pub(crate) struct Lock<T>(Mutex<T>);
+    pub struct Lock<T>(Mutex<T>);
 
     impl<T> Lock<T> {
-        pub(crate) fn new(value: T) -> Self {
+        /// With this value.
+        pub fn new(value: T) -> Self {
             Self(Mutex::new(value))
         }
 
         /// Runs `work` with the value.
-        pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
             work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
         }
     }
@@ -53,16 +57,18 @@ mod imp {
     use core::cell::RefCell;
     use critical_section::Mutex;
 
+    /// A critical section.
     #[derive(Debug)]
-    pub(crate) struct Lock<T>(Mutex<RefCell<T>>);
+    pub struct Lock<T>(Mutex<RefCell<T>>);
 
     impl<T> Lock<T> {
-        pub(crate) const fn new(value: T) -> Self {
+        /// With this value.
+        pub const fn new(value: T) -> Self {
             Self(Mutex::new(RefCell::new(value)))
         }
 
         /// Runs `work` with the value. `work` must be short and must not call user code.
-        pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
             critical_section::with(|section| work(&mut self.0.borrow_ref_mut(section)))
         }
     }
@@ -70,6 +76,6 @@ mod imp {
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic;
-pub(crate) use imp::Lock;
+pub use imp::Lock;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic;

@@ -1,14 +1,13 @@
 //! Events of the HTTPS server: ESP-IDF's `ESP_HTTPS_SERVER_EVENT`, with the session added.
 
-use alloc::string::{String, ToString};
-use core::fmt;
-use core::net::SocketAddr;
+use alloc::sync::Arc;
 
 use esp_event::{Event, EventBase, EventId};
-use esp_http_server::{Events, HttpEvents, NetError, Notice, Observer, SessionId};
-use esp_tls::TlsError;
+use esp_http_server::{Events, HttpEvents, Notice, Observer, SessionId};
 
-use crate::tls_net::HandshakeError;
+use crate::open_error::LastError;
+use crate::tls_server::TlsServer;
+use crate::user_cb::{UserCallback, UserCallbackEvent, UserCallbackSession};
 
 /// The base of [`HttpsEvent`]s, ESP-IDF's `ESP_HTTPS_SERVER_EVENT`.
 pub static HTTPS_SERVER_EVENT: EventBase = EventBase::new("ESP_HTTPS_SERVER_EVENT");
@@ -65,106 +64,68 @@ impl Event for HttpsEvent {
     }
 }
 
-/// Why a connection did not become a session.
-#[derive(Clone, Debug)]
-pub struct LastError {
-    /// The session that it would have been.
-    pub session: SessionId,
-    /// The peer, if the network tells it.
-    pub peer: Option<SocketAddr>,
-    /// What went wrong.
-    pub cause: Cause,
-}
-
-/// What went wrong with a connection before it became a session.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Cause {
-    /// TLS failed.
-    Tls(TlsError),
-    /// The client spoke no TLS, or left in the middle.
-    Handshake(HandshakeError),
-    /// The handshake took longer than `handshake_timeout`.
-    TimedOut,
-    /// The network failed; its own words.
-    Network(String),
-}
-
-impl Cause {
-    fn new(error: &(dyn core::error::Error + 'static)) -> Self {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(error) = error.downcast_ref::<TlsError>() {
-                return Self::Tls(error.clone());
-            }
-            if let Some(error) = error.downcast_ref::<HandshakeError>() {
-                return Self::Handshake(*error);
-            }
-            if let Some(NetError::TimedOut) = error.downcast_ref() {
-                return Self::TimedOut;
-            }
-            next = error.source();
-        }
-        Self::Network(error.to_string())
-    }
-}
-
-impl fmt::Display for LastError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.peer {
-            Some(peer) => write!(f, "{peer}: ")?,
-            None => write!(f, "session {}: ", self.session)?,
-        }
-        match &self.cause {
-            Cause::Tls(error) => error.fmt(f),
-            Cause::Handshake(error) => error.fmt(f),
-            Cause::TimedOut => f.write_str("the TLS handshake was not done in time"),
-            Cause::Network(error) => f.write_str(error),
-        }
-    }
-}
-
-impl core::error::Error for LastError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match &self.cause {
-            Cause::Tls(error) => Some(error),
-            Cause::Handshake(error) => Some(error),
-            Cause::TimedOut | Cause::Network(_) => None,
-        }
-    }
-}
-
 impl HttpsEvent {
     fn of(notice: &Notice<'_>) -> Option<Self> {
         Some(match *notice {
             Notice::Start => Self::Start,
-            Notice::Connected(session) => Self::Connected(session),
-            Notice::OpenFailed { session, peer, error } => {
-                Self::Error(LastError { session, peer, cause: Cause::new(error) })
-            }
+            Notice::Connected(of) => Self::Connected(of.session),
             Notice::OnData(session, len) => Self::Data(session, len),
             Notice::SentData(session, len) => Self::SentData(session, len),
-            Notice::Disconnected(session) => Self::Disconnected(session),
+            Notice::Disconnected(of) => Self::Disconnected(of.session),
             Notice::Stop => Self::Stop,
             _ => return None,
         })
     }
 }
 
-/// Posts [`HttpsEvent`]s, and before them the HTTP server's own.
+/// Calls the application, counts failures, and posts [`HttpsEvent`]s, the HTTP server's own before
+/// them.
 pub(crate) struct HttpsEvents {
     http: HttpEvents,
     https: Events,
+    server: Option<Arc<TlsServer>>,
+    user_cb: Option<UserCallback>,
 }
 
 impl HttpsEvents {
-    pub(crate) fn new(events: Events) -> Self {
-        Self { http: HttpEvents::new(events.clone()), https: events }
+    pub(crate) fn new(
+        events: Events,
+        server: Option<Arc<TlsServer>>,
+        user_cb: Option<UserCallback>,
+    ) -> Self {
+        Self { http: HttpEvents::new(events.clone()), https: events, server, user_cb }
+    }
+
+    fn failed(&mut self, error: LastError) {
+        if let Some(server) = &self.server {
+            server.counters().count_failed(error.kind());
+        }
+        if let Some(user_cb) = &self.user_cb {
+            user_cb.call(UserCallbackEvent::SessionError(&error));
+        }
+        self.https.post(|| Some(HttpsEvent::Error(error)));
+    }
+
+    fn tell(&self, notice: &Notice<'_>) {
+        let Some(user_cb) = &self.user_cb else { return };
+        match *notice {
+            Notice::Connected(of) => {
+                user_cb.call(UserCallbackEvent::SessionCreate(UserCallbackSession::of(of)));
+            }
+            Notice::Disconnected(of) => {
+                user_cb.call(UserCallbackEvent::SessionClose(UserCallbackSession::of(of)));
+            }
+            _ => {}
+        }
     }
 }
 
 impl Observer for HttpsEvents {
     fn notice(&mut self, notice: Notice<'_>) {
+        if let Notice::OpenFailed { session, peer, error } = notice {
+            return self.failed(LastError::new(session, peer, error));
+        }
+        self.tell(&notice);
         self.http.notice(notice);
         self.https.post(|| HttpsEvent::of(&notice));
     }

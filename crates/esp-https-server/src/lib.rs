@@ -25,21 +25,34 @@
 //! | for | in |
 //! |---|---|
 //! | configuration, and where TLS is put under the HTTP server | `config.rs` |
-//! | events | `event.rs` |
+//! | events, and the application's callback | `event.rs`, `user_cb.rs` |
+//! | why a connection did not become a session | `open_error.rs` |
 //! | what a handler can know of the TLS session below | `tls_info.rs` |
+//! | how many handshakes there may be at once, and how they have ended | `tls_server.rs`, `tls_stats.rs` |
+//! | certificates that change in their files | `watch.rs` |
+//! | from HTTP to HTTPS | `redirect.rs` |
 //! | when ciphertext moves and who holds it | `tls_net.rs` |
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod config;
 mod event;
+mod open_error;
+mod redirect;
 mod tls_info;
 mod tls_net;
+mod tls_server;
+mod tls_stats;
+mod user_cb;
+#[cfg(feature = "std")]
+mod watch;
 
-pub use config::{HttpsConfig, TransportMode};
+pub use config::{HttpsConfig, HttpsTransport, TransportMode};
 pub use esp_event::{EventLoop, Subscription};
 #[cfg(feature = "deflate")]
 pub use esp_http_server::DeflateConfig;
@@ -55,13 +68,23 @@ pub use esp_http_server::{
     SessionSocket, SessionTransport, Status, StreamEvent, Transport, TxBuf, UriHandler, Version,
     WsClient, WsClosed, WsClosedBy, WsFrame, WsQueuePolicy, WsRequest, WsUriHandler,
 };
+#[cfg(feature = "std")]
+pub use esp_tls::SystemClock;
 pub use esp_tls::{
-    CipherSuite, ClientAuth, ConfigError, SessionTickets, TlsConfig, TlsError, TlsVersion,
-    TlsVersions,
+    AltName, CertifiedKey, CipherSuite, ClientAuth, ClientCa, ClientHello, ConfigError, ExpiredCrl,
+    FailureClass, PeerIdentity, PrivateKey, Refusal, SelectCertificate, Selection, SessionTickets,
+    SniTable, TicketKey, TicketKeys, TlsConfig, TlsError, TlsVersion, TlsVersions,
+    supported_cipher_suites,
 };
-pub use event::{Cause, HTTPS_SERVER_EVENT, HttpsEvent, LastError};
+pub use event::{HTTPS_SERVER_EVENT, HttpsEvent};
+pub use open_error::{Cause, HandshakeError, LastError, OpenError, OpenStage};
+pub use redirect::Redirect;
 pub use tls_info::{TlsInfo, TlsRequest};
-pub use tls_net::{HandshakeError, TlsNet};
+pub use tls_net::TlsNet;
+pub use tls_stats::{FailureKind, TlsServerHandle, TlsStats};
+pub use user_cb::{UserCallback, UserCallbackEvent, UserCallbackSession};
+#[cfg(feature = "std")]
+pub use watch::ReloadOnChange;
 
 /// The way to an HTTPS server (upstream's `httpd_ssl_start`).
 ///
@@ -72,7 +95,27 @@ pub struct HttpsServer(());
 
 impl HttpsServer {
     /// Begins to put a server together.
-    pub fn builder(config: HttpsConfig) -> ServerBuilder<HttpsConfig> {
-        ServerBuilder::new(config)
+    pub fn builder(config: HttpsConfig) -> ServerBuilder<HttpsTransport> {
+        ServerBuilder::new(HttpsTransport::new(config))
+    }
+
+    /// Begins to put the plain HTTP server together that sends everybody to an HTTPS server, with the
+    /// same path and query (308). It runs beside that one, as long as it is kept.
+    ///
+    /// It takes handlers as any other server: what must be answered in plain text, such as the
+    /// challenges of a certificate authority (ACME, RFC 8555 section 8.3), is registered here.
+    ///
+    /// ```no_run
+    /// # use esp_https_server::{HttpsConfig, HttpsServer, Redirect, Request, Result, TlsConfig};
+    /// # fn challenge(req: &mut Request) -> Result { req.respond().send("") }
+    /// # fn demo(tls: TlsConfig) -> Result {
+    /// let _redirect = HttpsServer::redirect(Redirect::default())
+    ///     .get("/.well-known/acme-challenge/{token}", challenge)
+    ///     .start()?;
+    /// HttpsServer::builder(HttpsConfig::new(tls)).start()?.join()
+    /// # }
+    /// ```
+    pub fn redirect(redirect: Redirect) -> ServerBuilder<HttpConfig> {
+        redirect.into_builder()
     }
 }

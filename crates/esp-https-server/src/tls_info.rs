@@ -5,7 +5,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use esp_http_server::{OpenSession, Request, WsRequest};
-use esp_tls::{CipherSuite, TlsSession, TlsVersion};
+use esp_tls::{CipherSuite, PeerIdentity, TlsError, TlsSession, TlsVersion};
 
 /// What the TLS handshake of a session has agreed on, and the client's certificates.
 ///
@@ -17,7 +17,7 @@ pub struct TlsInfo {
     cipher_suite: CipherSuite,
     alpn_protocol: Option<Box<[u8]>>,
     server_name: Option<Box<str>>,
-    peer_certificates: Box<[Box<[u8]>]>,
+    identity: Option<Box<PeerIdentity>>,
     is_resumed: bool,
 }
 
@@ -47,7 +47,17 @@ impl TlsInfo {
     /// they lead to one of the authorities given to `TlsConfig::client_ca`. A resumed session has those
     /// of the session that it resumes.
     pub fn peer_certificates(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.peer_certificates.iter().map(|der| &**der)
+        let chain = self.identity.as_ref().map_or(&[][..], |identity| &identity.chain);
+        chain.iter().map(|der| &**der)
+    }
+
+    /// Who the client is by its verified certificate: subject, other names, issuer, serial number,
+    /// validity, fingerprint. `None` if it presented none.
+    ///
+    /// That a certificate was verified says that one of the authorities given to
+    /// `TlsConfig::client_ca` vouches for it. What this client may do, the program decides by it.
+    pub fn identity(&self) -> Option<&PeerIdentity> {
+        self.identity.as_deref()
     }
 
     /// Whether the handshake was shortened by a session ticket.
@@ -56,15 +66,18 @@ impl TlsInfo {
     }
 
     /// What a session whose handshake is over says.
-    fn of(tls: &TlsSession) -> Option<Self> {
-        Some(Self {
-            version: tls.version()?,
-            cipher_suite: tls.cipher_suite()?,
+    fn of(tls: &TlsSession) -> Result<Option<Self>, TlsError> {
+        let (Some(version), Some(cipher_suite)) = (tls.version(), tls.cipher_suite()) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            version,
+            cipher_suite,
             alpn_protocol: tls.alpn_protocol().map(Box::from),
             server_name: tls.server_name().map(Box::from),
-            peer_certificates: tls.peer_certificates().map(Box::from).collect(),
+            identity: tls.peer_identity()?.map(Box::new),
             is_resumed: tls.is_resumed(),
-        })
+        }))
     }
 
     /// Whether this is what the session says.
@@ -84,10 +97,11 @@ impl TlsInfo {
 /// use esp_https_server::{Request, Result, TlsRequest};
 ///
 /// fn who(req: &mut Request) -> Result {
-///     let certificates = req.tls().map_or(0, |tls| tls.peer_certificates().len());
-///     req.respond().send(match certificates {
-///         0 => "I don't know you",
-///         _ => "your certificate is good",
+///     let identity = req.tls().and_then(|tls| tls.identity());
+///     let name = identity.and_then(|identity| identity.common_name.clone());
+///     req.respond().send(match name {
+///         Some(name) => format!("hello {name}"),
+///         None => "I don't know you".into(),
 ///     })
 /// }
 /// ```
@@ -127,8 +141,12 @@ pub(crate) struct TlsInfos {
 const RECENT_MAX: usize = 16;
 
 impl TlsInfos {
-    /// What a session says whose handshake is over.
-    pub(crate) fn share(&mut self, tls: &TlsSession) -> Option<Arc<TlsInfo>> {
+    /// What a session says whose handshake is over; nothing if it isn't.
+    ///
+    /// # Errors
+    ///
+    /// The client's certificate was verified, and yet can't be taken apart.
+    pub(crate) fn share(&mut self, tls: &TlsSession) -> Result<Option<Arc<TlsInfo>>, TlsError> {
         self.recent.retain(|info| info.strong_count() > 0);
         let known = self.recent.iter().enumerate().find_map(|(at, info)| {
             let info = info.upgrade()?;
@@ -136,11 +154,11 @@ impl TlsInfos {
         });
         if let Some((at, info)) = known {
             self.recent[..=at].rotate_right(1);
-            return Some(info);
+            return Ok(Some(info));
         }
-        let info = Arc::new(TlsInfo::of(tls)?);
+        let Some(info) = TlsInfo::of(tls)?.map(Arc::new) else { return Ok(None) };
         self.recent.truncate(RECENT_MAX - 1);
         self.recent.insert(0, Arc::downgrade(&info));
-        Some(info)
+        Ok(Some(info))
     }
 }

@@ -15,17 +15,19 @@
 //!   through before it sleeps.
 
 use alloc::boxed::Box;
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::fmt;
 use core::net::SocketAddr;
 
 use esp_http_server::{Instant, Net, NetError, NetId, RxBuf, TxBuf};
 use esp_tls::{TlsConfig, TlsSession};
 
 use self::session::{Progress, Session, Stage};
+use crate::open_error::{Cause, OpenError, OpenStage};
 use crate::tls_info::TlsInfos;
+use crate::tls_server::{Limits, TlsServer};
 
 #[cfg(test)]
 mod peer;
@@ -68,12 +70,15 @@ const READS_PER_CALL: usize = 16;
 ///
 /// # Errors
 ///
-/// [`NetError::Failed`] holds a [`TlsError`](esp_tls::TlsError) or a [`HandshakeError`]. The alert that tells the peer
-/// has been sent by then, or is sent by `close`, as far as the socket takes it.
+/// [`NetError::Failed`] holds an [`OpenError`] while the connection opens, a
+/// [`TlsError`](esp_tls::TlsError) afterwards. The alert that tells the peer has been sent by then, or
+/// is sent by `close`, as far as the socket takes it.
 pub struct TlsNet<N> {
     inner: N,
     /// `None`: plain text, by the user's explicit wish.
     config: Option<TlsConfig>,
+    /// Who may begin a handshake, and how they have ended.
+    server: Arc<TlsServer>,
     /// By [`NetId::index`]; empty before a connection's first byte.
     sessions: Vec<Option<Box<Session>>>,
     scratch: Scratch,
@@ -84,20 +89,26 @@ pub struct TlsNet<N> {
 }
 
 impl<N: Net> TlsNet<N> {
-    /// Every connection of `inner` speaks TLS as `config` says.
+    /// Every connection of `inner` speaks TLS as `config` says, and as many at once as there are.
     pub fn secure(inner: N, config: TlsConfig) -> Self {
-        Self::new(inner, Some(config))
+        Self::of_server(inner, config, TlsServer::new(Limits::NONE))
+    }
+
+    /// The same, as one worker of `server`.
+    pub(crate) fn of_server(inner: N, config: TlsConfig, server: Arc<TlsServer>) -> Self {
+        Self::new(inner, Some(config), server)
     }
 
     /// Every connection of `inner` speaks plain text: all calls pass through.
     pub fn insecure(inner: N) -> Self {
-        Self::new(inner, None)
+        Self::new(inner, None, TlsServer::new(Limits::NONE))
     }
 
-    fn new(inner: N, config: Option<TlsConfig>) -> Self {
+    fn new(inner: N, config: Option<TlsConfig>, server: Arc<TlsServer>) -> Self {
         Self {
             inner,
             config,
+            server,
             sessions: Vec::new(),
             scratch: Scratch::new(),
             infos: TlsInfos::default(),
@@ -139,7 +150,7 @@ impl<N: Net> Net for TlsNet<N> {
     /// # Errors
     ///
     /// `WouldBlock` while it is under way; `Closed` if the peer went without having sent a byte;
-    /// `Failed` with a [`HandshakeError`] or a [`TlsError`](esp_tls::TlsError).
+    /// `Failed` with an [`OpenError`].
     fn open(&mut self, id: NetId) -> Result<(), NetError> {
         let Some(config) = &self.config else {
             return self.inner.open(id);
@@ -160,18 +171,28 @@ impl<N: Net> Net for TlsNet<N> {
             let (received, produced) = self.scratch.parts();
             match self.inner.recv(id, received) {
                 Ok(1..) => {}
-                Err(error @ (NetError::WouldBlock | NetError::Failed(_))) => return Err(error),
-                Ok(0) | Err(_) => return Err(broken_off(slot.is_some())),
+                Err(NetError::WouldBlock) => return Err(NetError::WouldBlock),
+                Ok(0) => return Err(broken_off(slot, NetError::Closed)),
+                Err(error) => return Err(broken_off(slot, error)),
             }
             let session = match slot {
                 Some(session) => session,
                 None => {
-                    let session = slot.insert(Session::begin(config));
+                    let admission = self.server.admit(self.inner.peer_addr(id));
+                    let admission = admission.map_err(|error| {
+                        let (stage, cause) = (OpenStage::Accepted, Cause::Handshake(error));
+                        NetError::from(OpenError { stage, cause })
+                    })?;
+                    let session = slot.insert(Session::begin(config, admission));
                     session.refuse_plain_http(id, &mut self.inner, received)?;
                     session
                 }
             };
             session.handshake(id, &mut self.inner, received, produced)?;
+            if session.tls.is_handshaking() {
+                continue;
+            }
+            session.establish(&mut self.infos, self.server.counters())?;
             if session.wants_revisit() {
                 self.revisit.push(id);
             }
@@ -182,6 +203,14 @@ impl<N: Net> Net for TlsNet<N> {
             self.revisit.push(id);
         }
         Err(NetError::WouldBlock)
+    }
+
+    fn open_timed_out(&mut self, id: NetId) -> NetError {
+        if self.config.is_none() {
+            return self.inner.open_timed_out(id);
+        }
+        let stage = self.slot(id).map_or(OpenStage::Accepted, Session::open_stage);
+        OpenError { stage, cause: Cause::TimedOut }.into()
     }
 
     /// Receives until there is plain text, and appends it to `rx`.
@@ -305,7 +334,7 @@ impl<N: Net> Net for TlsNet<N> {
             return self.inner.transport_ctx(id);
         }
         let session = established(&mut self.sessions, id).ok()?;
-        Some(self.infos.share(&session.tls)?)
+        Some(session.info.clone()?)
     }
 
     fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<NetId>) {
@@ -335,37 +364,20 @@ fn session_of(sessions: &mut [Option<Box<Session>>], id: NetId) -> Option<&mut S
 ///
 /// Without a single byte nothing was begun: port scans, health checks and a browser's spare
 /// connections look like that, and are no handshake that failed.
-fn broken_off(has_begun: bool) -> NetError {
-    if has_begun { failed(HandshakeError::PeerClosed) } else { NetError::Closed }
+fn broken_off(slot: &mut Option<Box<Session>>, error: NetError) -> NetError {
+    match (slot, error) {
+        (Some(session), error) => session.lost(error),
+        (None, error @ NetError::Failed(_)) => {
+            let (stage, cause) = (OpenStage::Accepted, Cause::Network(error.to_string()));
+            OpenError { stage, cause }.into()
+        }
+        (None, _) => NetError::Closed,
+    }
 }
 
 fn failed(error: impl core::error::Error + Send + Sync + 'static) -> NetError {
     NetError::Failed(Box::new(error))
 }
-
-/// Why a connection did not get through its handshake, where TLS itself has no error for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum HandshakeError {
-    /// The client spoke plain HTTP. It was answered with a 400 that says so.
-    PlainHttp,
-    /// The client closed the connection without an alert.
-    PeerClosed,
-}
-
-impl fmt::Display for HandshakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PlainHttp => "the client spoke plain HTTP to the HTTPS port",
-            Self::PeerClosed => {
-                "the client closed the connection during the TLS handshake \
-                 (it may not trust the server's certificate)"
-            }
-        })
-    }
-}
-
-impl core::error::Error for HandshakeError {}
 
 /// Ciphertext on its way, of whichever connection is being served.
 struct Scratch {

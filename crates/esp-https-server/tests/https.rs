@@ -191,3 +191,237 @@ fn a_session_and_a_failed_handshake_are_told_event_by_event() {
     assert!(matches!(next(), HttpsEvent::Stop));
     assert!(events.next().is_none());
 }
+
+/// What a callback hears, in a line.
+fn line(event: UserCallbackEvent<'_>) -> String {
+    match event {
+        UserCallbackEvent::SessionCreate(session) => {
+            let identity = session.tls.and_then(|tls| tls.identity());
+            let who = identity.map_or("a stranger".into(), |identity| identity.subject.clone());
+            assert!(session.peer.is_some());
+            format!("create {} by {who}", session.session)
+        }
+        UserCallbackEvent::SessionClose(session) => {
+            let known = session.tls.is_some_and(|tls| tls.identity().is_some());
+            format!("close {}, known: {known}", session.session)
+        }
+        UserCallbackEvent::SessionError(error) => {
+            format!("error {:?} {:?} {}", error.stage, error.peer, error.kind())
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// A server whose callback and events are heard in one queue.
+fn heard(config: HttpsConfig) -> (HttpServer, mpsc::Receiver<String>, Subscription) {
+    let (told, heard) = mpsc::channel();
+    let event_loop = EventLoop::spawn(esp_event::EventLoopArgs::default()).unwrap();
+    let events = told.clone();
+    let subscription = event_loop.on(move |event: &HttpsEvent| {
+        let text = match event {
+            HttpsEvent::Connected(session) => format!("Connected {session}"),
+            HttpsEvent::Disconnected(session) => format!("Disconnected {session}"),
+            HttpsEvent::Error(error) => {
+                format!("Error {:?} {:?} {}", error.stage, error.peer, error.kind())
+            }
+            _ => return,
+        };
+        events.send(text).ok();
+    });
+    let user_cb = UserCallback::new(move |event| {
+        told.send(line(event)).ok();
+    });
+    let config = HttpsConfig { user_cb: Some(user_cb), ..config };
+    let server = routes(HttpsServer::builder(config)).events(event_loop).start().unwrap();
+    (server, heard, subscription)
+}
+
+#[test]
+fn the_callback_hears_of_a_session_before_its_events_and_who_the_client_is() {
+    let authority = Authority::new();
+    let (server, heard, _subscription) = heard(authority.server());
+    let next = || heard.recv_timeout(PATIENCE).unwrap();
+    let mut member = authority.member(server.local_addr());
+    member.send(GET);
+    member.expect("1 certificates.");
+    let session = server.clients()[0];
+    assert!(next().starts_with(&format!("create {session} by CN=")));
+    assert_eq!(next(), format!("Connected {session}"));
+    drop(member);
+    assert_eq!(next(), format!("close {session}, known: true"));
+    assert_eq!(next(), format!("Disconnected {session}"));
+}
+
+#[test]
+fn callback_and_event_see_the_same_of_a_handshake_that_failed() {
+    let authority = Authority::new();
+    let mut config = authority.server();
+    config.httpd.handshake_timeout = std::time::Duration::from_millis(50);
+    let (server, heard, _subscription) = heard(config);
+    let next = || heard.recv_timeout(PATIENCE).unwrap();
+    for (bytes, stage, kind) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "ClientHello", "plain_http"),
+        (b"\x80\0\0\0\0", "ClientHello", "not_tls"),
+        (b"\x16\x03\x01\x01\0\x01", "ClientHello", "timed_out"),
+        (b"", "Accepted", "timed_out"),
+    ] {
+        let mut client = TcpStream::connect(server.local_addr()).unwrap();
+        client.write_all(bytes).unwrap();
+        let peer = client.local_addr().unwrap();
+        assert_eq!(next(), format!("error {stage} {:?} {kind}", Some(peer)));
+        assert_eq!(next(), format!("Error {stage} {:?} {kind}", Some(peer)));
+    }
+    let stats = server.tls_stats().unwrap();
+    assert_eq!((stats.full, stats.all_failed()), (0, 4));
+    assert_eq!(stats.failed(FailureKind::TimedOut), 2);
+}
+
+#[test]
+fn a_callback_that_panics_costs_nobody_anything() {
+    let authority = Authority::new();
+    let user_cb = UserCallback::new(|_| std::panic::resume_unwind(Box::new("as it likes")));
+    let config = HttpsConfig { user_cb: Some(user_cb), ..authority.server() };
+    let server = routes(HttpsServer::builder(config)).start().unwrap();
+    for _ in 0..2 {
+        let mut client = authority.stranger(server.local_addr());
+        client.send(GET);
+        client.expect("0 certificates.");
+    }
+}
+
+#[test]
+fn one_who_was_refused_is_neither_created_nor_closed() {
+    let authority = Authority::new();
+    let (told, heard) = mpsc::channel();
+    let user_cb = UserCallback::new(move |event| told.send(line(event)).unwrap());
+    let config = HttpsConfig { user_cb: Some(user_cb), ..authority.server() };
+    let refuse =
+        |_: &mut OpenSession| -> Result { Err(Error::Refused(Status::FORBIDDEN, "nobody".into())) };
+    let server = routes(HttpsServer::builder(config)).on_open(refuse).start().unwrap();
+    let mut client = authority.stranger(server.local_addr());
+    client.send(GET);
+    assert_eq!(client.expect_end(), b"");
+    assert_eq!(server.tls_stats().unwrap().full, 1);
+    server.stop_and_join().unwrap();
+    assert!(heard.recv().is_err());
+}
+
+#[test]
+fn a_selector_serves_without_a_certificate_of_the_servers_own() {
+    let authority = Authority::new();
+    let names = SniTable::new().entry("localhost", authority.certified("localhost")).unwrap();
+    let tls = TlsConfig::from_selector(names, SystemClock).unwrap();
+    let mut config = HttpsConfig::new(tls);
+    config.httpd.listen = vec![loopback()];
+    let (server, heard, _subscription) = heard(config);
+    let mut client = authority.stranger(server.local_addr());
+    client.send(GET);
+    client.expect("for localhost, 0 certificates.");
+    drop(client);
+    let mut other = authority.stranger_for("other.local", server.local_addr());
+    assert!(other.try_send(GET).is_err());
+    let lost = |text: &String| text.starts_with("Error ClientHello") && text.ends_with("refused");
+    assert!(heard.iter().any(|text| lost(&text)));
+}
+
+#[test]
+fn a_reload_is_for_new_handshakes_and_drops_nobody() {
+    let authority = Authority::new();
+    let config = authority.server();
+    let TransportMode::Secure(tls) = config.transport_mode.clone() else { unreachable!() };
+    let server = routes(HttpsServer::builder(config)).start().unwrap();
+    let mut before = authority.stranger(server.local_addr());
+    before.send(GET);
+    before.expect("0 certificates.");
+    let first = before.server_certificate();
+    let renewed = authority.certified("localhost");
+    tls.reload(tls.clone().certified_key(renewed).unwrap()).unwrap();
+    let mut after = authority.stranger(server.local_addr());
+    for client in [&mut before, &mut after] {
+        client.send(GET);
+        client.expect("0 certificates.");
+    }
+    assert_ne!(after.server_certificate(), first);
+}
+
+#[test]
+fn hsts_is_in_every_response_over_tls_and_in_none_without() {
+    let authority = Authority::new();
+    let hsts = Some(std::time::Duration::from_secs(300));
+    let config = HttpsConfig { hsts, ..authority.server() };
+    let server = routes(HttpsServer::builder(config)).start().unwrap();
+    let mut client = authority.stranger(server.local_addr());
+    for path in ["/who", "/nothing-here", "/who?again"] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let answer = client.expect_response();
+        let fields = answer.matches("Strict-Transport-Security: max-age=300\r\n").count();
+        assert_eq!(fields, 1, "{answer}");
+    }
+    let mut config = HttpsConfig { hsts, ..HttpsConfig::insecure() };
+    config.httpd.listen = vec![loopback()];
+    let server = routes(HttpsServer::builder(config)).start().unwrap();
+    assert!(!plain(server.local_addr(), "GET /who", "localhost").contains("Strict-"));
+    assert_eq!(server.tls_stats(), None);
+}
+
+/// One plain request and everything that is answered.
+fn plain(addr: std::net::SocketAddr, request: &str, host: &str) -> String {
+    let mut client = TcpStream::connect(addr).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    client.write_all(head.as_bytes()).unwrap();
+    std::io::read_to_string(client).unwrap()
+}
+
+#[test]
+fn plain_requests_are_sent_to_https_with_path_and_query() {
+    let mut redirect = Redirect { https_port: 8443, ..Redirect::default() };
+    redirect.httpd.listen = vec![loopback()];
+    let server = HttpsServer::redirect(redirect)
+        .get("/.well-known/acme-challenge/{token}", |req: &mut Request| {
+            let token = req.param("token")?.into_owned();
+            req.respond().send(token)
+        })
+        .start()
+        .unwrap();
+    let addr = server.local_addr();
+    for (request, host, location) in [
+        ("GET /", "gateway.local", "https://gateway.local:8443/"),
+        ("POST /a/b%20c?d=e&f", "gateway.local:80", "https://gateway.local:8443/a/b%20c?d=e&f"),
+        ("GET //evil.example/..", "[::1]:80", "https://[::1]:8443//evil.example/.."),
+        ("DELETE http://other.local/x?", "ignored", "https://other.local:8443/x?"),
+        ("OPTIONS *", "gateway.local", "https://gateway.local:8443/"),
+    ] {
+        let answer = plain(addr, request, host);
+        assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+        assert!(answer.contains(&format!("\r\nLocation: {location}\r\n")), "{answer}");
+    }
+    for host in ["a@evil.example", "a/b", "a b", "", "a%40b", "a\\b"] {
+        let answer = plain(addr, "GET /", host);
+        assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("Location"), "{answer}");
+    }
+    let answer = plain(addr, "GET /.well-known/acme-challenge/abc", "gateway.local");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("abc"), "{answer}");
+}
+
+#[test]
+fn clients_above_the_limit_of_handshakes_are_sent_away_and_counted() {
+    let authority = Authority::new();
+    let config = HttpsConfig { max_handshakes_per_addr: 1, ..authority.server() };
+    let (server, heard, _subscription) = heard(config);
+    let mut stuck = TcpStream::connect(server.local_addr()).unwrap();
+    stuck.write_all(b"\x16\x03\x01\x01\0\x01").unwrap();
+    while server.tls_stats().unwrap().under_way == 0 {
+        std::thread::yield_now();
+    }
+    assert!(authority.stranger(server.local_addr()).try_send(GET).is_err());
+    assert!(heard.recv_timeout(PATIENCE).unwrap().starts_with("error Accepted"));
+    assert_eq!(server.tls_stats().unwrap().failed(FailureKind::TooManyOfAddr), 1);
+    drop(stuck);
+    while server.tls_stats().unwrap().under_way > 0 {
+        std::thread::yield_now();
+    }
+    let mut client = authority.stranger(server.local_addr());
+    client.send(GET);
+    client.expect("0 certificates.");
+}

@@ -97,7 +97,8 @@ fn write_head(conn: &mut Conn, lead: &Lead<'_>, framing: Framing) -> Body {
     let framing = if opens_tunnel { Framing::Close } else { framing };
     conn.keep_alive &= framing != Framing::Close && !awaits_continue(conn);
     let keep_alive = conn.keep_alive;
-    let io = conn.io_mut();
+    let Conn { exchange, shared, .. } = conn;
+    let io = exchange.as_mut().expect("a session being served has its buffers");
     let version = io.head.version();
     let out = io.tx.storage();
     if let Framing::Length(len) = framing {
@@ -125,6 +126,7 @@ fn write_head(conn: &mut Conn, lead: &Lead<'_>, framing: Framing) -> Body {
     }
     write_framing(out, lead.status, framing);
     out.extend_from_slice(&io.fields);
+    out.extend_from_slice(&shared.layer.response_fields);
     encode::end_of_head(out);
     io.reply = Reply::Open;
     io.status = lead.status;

@@ -60,6 +60,13 @@ impl<'t> Request<'t> {
         query_value(self.query()?, key)
     }
 
+    /// Whom the request is for, `host[:port]`: by its `Host` field, or by the target if that is a whole
+    /// URI. It has the form of an authority, and is what the client claims, nothing more. `None` if an
+    /// HTTP/1.0 client did not say.
+    pub fn authority(&self) -> Option<&str> {
+        self.link.conn().io().head.authority()
+    }
+
     /// The version of HTTP that the client speaks.
     pub fn version(&self) -> Version {
         self.link.conn().io().head.version()

@@ -1,6 +1,7 @@
 //! How a server is put together: configuration, URI handlers, hooks.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
@@ -18,18 +19,19 @@ use super::hooks::Hooks;
 use super::router::UriMatch;
 use super::routes::Routes;
 use super::session::SessionId;
-use super::shared::Shared;
+use super::shared::{Layer, Shared};
 use super::uri_handler::UriHandler;
 use crate::error::{Error, HandlerError, Result};
 use crate::handler::{KeepAlive, Request, Stacks, WsClosed, WsRequest};
 use crate::net::Net;
 use crate::proto::method::Method;
+use crate::proto::response as encode;
 use crate::proto::status::ErrorCode;
 use crate::proto::ws::handshake::Scheme;
 
 /// What a server speaks below HTTP: what upstream's HTTPS server plugs into its HTTP server.
 ///
-/// A configuration implements it: [`HttpConfig`] is plain TCP, `HttpsConfig` of esp-https-server
+/// A configuration implements it: [`HttpConfig`] is plain TCP, `HttpsTransport` of esp-https-server
 /// adds TLS.
 pub trait Transport: Send + Sync + 'static {
     /// The layered network; `N` itself for plain TCP.
@@ -52,6 +54,18 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Who is told what happens in a worker, and posts its events to `events`.
     fn observer(&self, events: Events) -> Box<dyn Observer + Send>;
+
+    /// What the layer has to say of the server as a whole, for
+    /// [`ServerHandle::global_transport_ctx`](super::ServerHandle::global_transport_ctx). It is asked
+    /// once.
+    fn global_transport_ctx(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
+
+    /// Header fields, names and values, that every final response has. They are asked for once.
+    fn response_fields(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 impl Transport for HttpConfig {
@@ -353,8 +367,12 @@ impl<T: Transport> ServerBuilder<T> {
             routes.register(handler)?;
         }
         check(&config, workers)?;
-        let scheme = self.transport.scheme();
-        let shared = Shared::new(config, scheme, self.hooks, routes, self.err_handlers, workers);
+        let layer = Layer {
+            scheme: self.transport.scheme(),
+            global_transport_ctx: self.transport.global_transport_ctx(),
+            response_fields: encode_fields(self.transport.response_fields())?,
+        };
+        let shared = Shared::new(config, self.hooks, layer, routes, self.err_handlers, workers);
         Ok((self.transport, Arc::new(shared)))
     }
 
@@ -377,6 +395,15 @@ impl<T> fmt::Debug for ServerBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerBuilder").finish_non_exhaustive()
     }
+}
+
+fn encode_fields(fields: Vec<(&'static str, String)>) -> Result<Box<[u8]>> {
+    let mut encoded = Vec::new();
+    for (name, value) in fields {
+        encode::field(&mut encoded, name, value.as_bytes())
+            .map_err(|_| Error::InvalidField(name.into()))?;
+    }
+    Ok(encoded.into())
 }
 
 /// The smallest stack for a handler: ESP-IDF's default, and one page.

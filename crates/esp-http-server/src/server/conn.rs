@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 
 use super::date::Date;
 use super::entrance::Entrance;
+use super::event::SessionNotice;
 use super::session::SessionId;
 use super::shared::Shared;
 use super::transport::SessionTransport;
@@ -172,6 +173,17 @@ impl Conn {
     /// The address the client connected to.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.entrance.as_ref()?.local_addr
+    }
+
+    /// What observers are told of the session.
+    pub(super) fn notice(&self) -> SessionNotice<'_> {
+        let transport_ctx = self.entrance.as_ref().and_then(|entrance| entrance.transport_ctx());
+        SessionNotice { session: self.id, peer: self.peer_addr, transport_ctx }
+    }
+
+    /// How the client came in.
+    pub(super) fn entrance(&self) -> Option<Arc<Entrance>> {
+        self.entrance.clone()
     }
 
     pub(super) fn set_entrance(&mut self, entrance: Arc<Entrance>) {

@@ -48,6 +48,10 @@ impl Entrances {
 }
 
 impl Entrance {
+    pub(super) fn transport_ctx(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.transport_ctx.as_deref()
+    }
+
     /// Layers share a context among the sessions of which it says the same, so it is compared by
     /// identity.
     fn is(

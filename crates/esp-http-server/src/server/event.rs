@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::any::Any;
 use core::net::SocketAddr;
 
 use esp_event::{Event, EventBase, EventId, EventLoop};
@@ -25,8 +26,8 @@ pub trait Observer {
 pub enum Notice<'a> {
     /// The server starts: it listens, and no session is open yet.
     Start,
-    /// A session is open, its TLS handshake done.
-    Connected(SessionId),
+    /// A session is open, its TLS handshake done, and `on_open` has let it in.
+    Connected(SessionNotice<'a>),
     /// A connection failed before it became a session: in its TLS handshake, that is.
     OpenFailed {
         /// The session that it would have been.
@@ -46,10 +47,22 @@ pub enum Notice<'a> {
     OnData(SessionId, usize),
     /// So many bytes were taken by the network.
     SentData(SessionId, usize),
-    /// A session is closed.
-    Disconnected(SessionId),
+    /// A session is closed, and `on_close` was called.
+    Disconnected(SessionNotice<'a>),
     /// The server has stopped: its last session is closed, and its last worker gone.
     Stop,
+}
+
+/// A session, as an [`Observer`] is told of its beginning and its end.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SessionNotice<'a> {
+    /// Its name.
+    pub session: SessionId,
+    /// The peer, if the network tells it.
+    pub peer: Option<SocketAddr>,
+    /// What the transport layer says of it ([`Net::transport_ctx`](crate::Net::transport_ctx)).
+    pub transport_ctx: Option<&'a (dyn Any + Send + Sync)>,
 }
 
 /// The base of [`HttpEvent`]s, ESP-IDF's `ESP_HTTP_SERVER_EVENT`.
@@ -103,14 +116,14 @@ impl HttpEvent {
     fn of(notice: &Notice<'_>) -> Option<Self> {
         Some(match *notice {
             Notice::Start => Self::Start,
-            Notice::Connected(session) => Self::OnConnected(session),
+            Notice::Connected(of) => Self::OnConnected(of.session),
             Notice::OpenFailed { .. } => return None,
             Notice::Error(session, status) => Self::Error(session, status),
             Notice::OnHeader(session) => Self::OnHeader(session),
             Notice::HeadersSent(session) => Self::HeadersSent(session),
             Notice::OnData(session, len) => Self::OnData(session, len),
             Notice::SentData(session, len) => Self::SentData(session, len),
-            Notice::Disconnected(session) => Self::Disconnected(session),
+            Notice::Disconnected(of) => Self::Disconnected(of.session),
             Notice::Stop => Self::Stop,
         })
     }

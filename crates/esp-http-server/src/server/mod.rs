@@ -72,7 +72,9 @@ use deadlines::Deadlines;
 use entrance::Entrances;
 pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
 pub(crate) use event::Lifetime;
-pub use event::{Events, HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer};
+pub use event::{
+    Events, HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer, SessionNotice,
+};
 use lru::LruList;
 use published::{Kept, Snapshot};
 use router::Routed;
@@ -501,11 +503,19 @@ impl<S: Stacks> Worker<S> {
             self.end_ws(&mut session);
             self.shared.hooks.tell_closed(session.id);
         }
+        // Observers are told last, and yet of whom.
+        let peer = session.conn.as_ref().and_then(|conn| conn.peer_addr);
+        let entrance = session.conn.as_ref().and_then(|conn| conn.entrance());
         if let Some(conn) = session.own_conn() {
             conn.drop_attached();
         }
         if session.connected {
-            self.observer.notice(Notice::Disconnected(session.id));
+            let transport_ctx = entrance.as_ref().and_then(|entrance| entrance.transport_ctx());
+            let notice = SessionNotice { session: session.id, peer, transport_ctx };
+            self.observer.notice(Notice::Disconnected(notice));
+        }
+        if contain(|| drop(entrance)).is_none() {
+            log::error!("session {}: its transport's context panicked when dropped", session.id);
         }
     }
 

@@ -28,19 +28,28 @@ use crate::proto::ws::handshake::Scheme;
 /// Everything that several workers, handles and threads see.
 pub(crate) struct Shared {
     pub(crate) config: HttpConfig,
-    pub(crate) scheme: Scheme,
     pub(crate) hooks: Hooks,
+    pub(crate) layer: Layer,
     pub(crate) mailboxes: Box<[Mailbox]>,
     pub(crate) routes: Routes,
     pub(crate) err_handlers: Published<ErrHandlers>,
     stopping: AtomicBool,
 }
 
+/// What the layer below HTTP has said of the server as a whole.
+pub(crate) struct Layer {
+    /// What a browser calls it.
+    pub(crate) scheme: Scheme,
+    pub(crate) global_transport_ctx: Option<Arc<dyn Any + Send + Sync>>,
+    /// Encoded header fields that every final response has.
+    pub(crate) response_fields: Box<[u8]>,
+}
+
 impl Shared {
     pub(crate) fn new(
         config: HttpConfig,
-        scheme: Scheme,
         hooks: Hooks,
+        layer: Layer,
         routes: Routes,
         err_handlers: ErrHandlers,
         workers: usize,
@@ -48,8 +57,8 @@ impl Shared {
         let mailboxes = (0..workers).map(|_| Mailbox::new(config.work_queue_len)).collect();
         Self {
             config,
-            scheme,
             hooks,
+            layer,
             mailboxes,
             routes,
             err_handlers: Published::new(err_handlers),
@@ -271,6 +280,12 @@ impl ServerHandle {
     /// The server's context, if it has one of type `T` (upstream's `httpd_get_global_user_ctx`).
     pub fn global_user_ctx<T: Any + Send + Sync>(&self) -> Option<&T> {
         self.shared.global_user_ctx()
+    }
+
+    /// What the transport layer says of the server as a whole, if it says something of type `T`
+    /// (upstream's `httpd_get_global_transport_ctx`).
+    pub fn global_transport_ctx<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.shared.layer.global_transport_ctx.as_ref()?.downcast_ref()
     }
 
     /// Has `handler` answer errors with this code from now on (upstream's

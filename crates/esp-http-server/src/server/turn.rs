@@ -140,7 +140,7 @@ where
             return Step::Closed;
         }
         self.session.connected = true;
-        self.notice(Notice::Connected(id));
+        self.worker.observer.notice(Notice::Connected(conn.notice()));
         self.session.phase = Phase::Head;
         Step::Again
     }

@@ -48,9 +48,14 @@ pub(super) struct Peer {
 impl Peer {
     /// One that trusts the server.
     pub(super) fn new(version: &'static SupportedProtocolVersion) -> Self {
+        Self::with_config(Self::config(version), "localhost")
+    }
+
+    /// The configuration of one that trusts the server.
+    pub(super) fn config(version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(identity().certificate.clone()).unwrap();
-        Self::with_roots(version, roots)
+        Self::trusting(version, roots)
     }
 
     /// One that trusts somebody else, and says so in an alert.
@@ -58,17 +63,20 @@ impl Peer {
         let other = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(other.cert.der().clone()).unwrap();
-        Self::with_roots(&rustls::version::TLS13, roots)
+        Self::with_config(Self::trusting(&rustls::version::TLS13, roots), "localhost")
     }
 
-    fn with_roots(version: &'static SupportedProtocolVersion, roots: RootCertStore) -> Self {
+    fn trusting(
+        version: &'static SupportedProtocolVersion,
+        roots: RootCertStore,
+    ) -> Arc<ClientConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[version])
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self::with_config(Arc::new(config), "localhost")
+        Arc::new(config)
     }
 
     /// One that goes by its own configuration and asks for that name, or connects to that address.

@@ -3,6 +3,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use esp_http_server::{Instant, Net, NetError, NetId, RxBuf, TxBuf};
 
@@ -30,6 +31,8 @@ pub(super) struct Wire {
     pub(super) recvs: usize,
     pub(super) is_shut: bool,
     pub(super) is_closed: bool,
+    /// Who is at the other end.
+    pub(super) peer: Option<SocketAddr>,
     owes_readable: bool,
     owes_writable: bool,
 }
@@ -59,6 +62,7 @@ impl Wire {
             recvs: 0,
             is_shut: false,
             is_closed: false,
+            peer: None,
             owes_readable: true,
             owes_writable: true,
         }
@@ -139,6 +143,10 @@ impl Net for Pipe {
     }
 
     fn stop_listening(&mut self) {}
+
+    fn peer_addr(&self, id: NetId) -> Option<SocketAddr> {
+        self.wires[id.index()].peer
+    }
 
     fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<NetId>) {
         self.waits.push(until);

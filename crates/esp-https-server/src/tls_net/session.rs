@@ -1,12 +1,18 @@
 //! One connection's TLS session, and what of its bytes is on the way.
 
 use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use esp_http_server::{Net, NetError, NetId, RxBuf, TxBuf};
 use esp_tls::{TlsConfig, TlsError, TlsSession};
 
-use super::{HandshakeError, SEND_LEN, failed};
+use super::{SEND_LEN, failed};
+use crate::open_error::{Cause, HandshakeError, OpenError, OpenStage};
+use crate::tls_info::{TlsInfo, TlsInfos};
+use crate::tls_server::Admission;
+use crate::tls_stats::Counters;
 
 /// The answer to a client that speaks plain HTTP to the TLS port; a person may be reading it.
 const PLAIN_HTTP_REPLY: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
@@ -19,6 +25,12 @@ const PLAIN_HTTP_REPLY: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 pub(super) struct Session {
     pub(super) tls: TlsSession,
     pub(super) stage: Stage,
+    /// Until the handshake has ended.
+    admission: Option<Box<Admission>>,
+    /// Whether the server has answered the ClientHello.
+    has_answered: bool,
+    /// What the handshake has agreed on, once it is done.
+    pub(super) info: Option<Arc<TlsInfo>>,
     /// Plain text that came together with the end of the handshake.
     pub(super) early: Vec<u8>,
     /// Ciphertext that the inner net has not taken. Owns no memory while empty.
@@ -59,10 +71,13 @@ pub(super) enum Progress {
 
 impl Session {
     /// A session for a connection that has sent its first bytes.
-    pub(super) fn begin(config: &TlsConfig) -> Box<Self> {
+    pub(super) fn begin(config: &TlsConfig, admission: Box<Admission>) -> Box<Self> {
         Box::new(Self {
             tls: TlsSession::new(config),
             stage: Stage::Handshake,
+            admission: Some(admission),
+            has_answered: false,
+            info: None,
             early: Vec::new(),
             unsent: TxBuf::new(),
             held: false,
@@ -83,7 +98,17 @@ impl Session {
         }
         self.unsent.storage().extend_from_slice(PLAIN_HTTP_REPLY);
         offer(id, inner, &mut self.unsent).ok();
-        Err(self.break_with(failed(HandshakeError::PlainHttp)))
+        Err(self.fail_open(Cause::Handshake(HandshakeError::PlainHttp)))
+    }
+
+    /// How far a connection is that isn't open yet.
+    pub(super) fn open_stage(&self) -> OpenStage {
+        if self.has_answered { OpenStage::Answered } else { OpenStage::ClientHello }
+    }
+
+    fn fail_open(&mut self, cause: Cause) -> NetError {
+        let stage = self.open_stage();
+        self.break_with(OpenError { stage, cause }.into())
     }
 
     /// Says whether the handshake is done, and if not, whether it may go on: `WouldBlock` if the
@@ -98,7 +123,9 @@ impl Session {
             Stage::Broken | Stage::Draining => return Err(NetError::Closed),
             Stage::Open | Stage::Closing | Stage::Shut => return Ok(Progress::Done),
         }
-        self.flush(id, inner)?;
+        if let Err(error) = self.flush(id, inner) {
+            return Err(self.lost(error));
+        }
         if self.unsent.is_empty() { Ok(Progress::UnderWay) } else { Err(NetError::WouldBlock) }
     }
 
@@ -111,6 +138,7 @@ impl Session {
         produced: &mut TxBuf,
     ) -> Result<(), NetError> {
         let outcome = self.tls.recv(received.as_mut_slice(), &mut self.early, produced.storage());
+        let outcome = outcome.inspect(|()| self.has_answered |= !produced.is_empty());
         if outcome.is_ok() && !self.tls.is_handshaking() {
             self.stage = Stage::Open;
             if !self.early.is_empty() {
@@ -121,7 +149,41 @@ impl Session {
                 return Ok(());
             }
         }
-        self.answer(id, inner, outcome, produced)
+        let sent = if produced.is_empty() { Ok(()) } else { self.transmit(id, inner, produced) };
+        match outcome {
+            Ok(()) => sent.map_err(|error| self.lost(error)),
+            Err(error) => Err(self.fail_open(Cause::Tls(error))),
+        }
+    }
+
+    /// What it means before the end of the handshake that the network carries nothing any more.
+    pub(super) fn lost(&mut self, error: NetError) -> NetError {
+        match error {
+            NetError::Failed(_) => {
+                let cause = Cause::Network(error.to_string());
+                self.fail_open(cause)
+            }
+            _ => self.fail_open(Cause::Handshake(HandshakeError::PeerClosed)),
+        }
+    }
+
+    /// The handshake is done: counts it, and notes what was agreed on.
+    pub(super) fn establish(
+        &mut self,
+        infos: &mut TlsInfos,
+        counters: &Counters,
+    ) -> Result<(), NetError> {
+        self.admission = None;
+        match infos.share(&self.tls) {
+            Ok(info) => self.info = info,
+            Err(error) => return Err(self.fail_open(Cause::Tls(error))),
+        }
+        if self.tls.is_resumed() {
+            counters.count_resumed();
+        } else {
+            counters.count_full();
+        }
+        Ok(())
     }
 
     /// Whether bytes may move: the handshake is done and nothing has failed since.
@@ -238,6 +300,7 @@ impl Session {
     }
 
     pub(super) fn break_with(&mut self, error: NetError) -> NetError {
+        self.admission = None;
         self.stage = Stage::Broken;
         error
     }

@@ -1,6 +1,5 @@
 //! `TlsNet` between an in-memory net and a rustls client.
 
-use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -11,12 +10,14 @@ use rustls::version::{TLS12, TLS13};
 
 use super::peer::{Peer, server_config};
 use super::pipe::{End, Pipe, Wire};
-use super::{HandshakeError, READS_PER_CALL, SEND_LEN, TlsNet, UNSENT_MAX};
+use super::{READS_PER_CALL, SEND_LEN, TlsNet, UNSENT_MAX};
+use crate::open_error::{Cause, HandshakeError, OpenError, OpenStage};
 
 mod failures;
 mod handshake;
 mod info;
 mod memory;
+mod opening;
 mod sending;
 mod soak;
 
@@ -138,10 +139,18 @@ fn assert_closed<T: core::fmt::Debug>(result: Result<T, NetError>) {
     assert!(matches!(result, Err(NetError::Closed)), "{result:?}");
 }
 
-/// The error inside `NetError::Failed`.
+/// The error of that type inside `NetError::Failed`.
 #[track_caller]
-fn failure<E: core::error::Error + 'static>(result: Result<impl core::fmt::Debug, NetError>) -> E {
+fn failure<E: core::error::Error + Clone + 'static>(
+    result: Result<impl core::fmt::Debug, NetError>,
+) -> E {
     let Err(NetError::Failed(error)) = result else { panic!("{result:?}") };
-    let error: Box<dyn core::error::Error> = error;
-    *error.downcast::<E>().unwrap_or_else(|error| panic!("another error: {error:?}"))
+    let mut next: Option<&(dyn core::error::Error + 'static)> = Some(&*error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return found.clone();
+        }
+        next = error.source();
+    }
+    panic!("another error: {error:?}")
 }

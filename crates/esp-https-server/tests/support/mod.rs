@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use esp_https_server::{ClientAuth, HttpsConfig, ListenAddr, TlsConfig};
+use esp_https_server::{
+    CertifiedKey, ClientAuth, HttpsConfig, ListenAddr, PrivateKey, SystemClock, TlsConfig,
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -39,10 +41,7 @@ impl Authority {
     /// A server for `localhost` at a free port, which asks clients for certificates and insists on
     /// none.
     pub(crate) fn server(&self) -> HttpsConfig {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".into()]).unwrap();
-        let leaf = params.signed_by(&key, &self.issuer).unwrap();
-        let tls = TlsConfig::new(leaf.pem(), key.serialize_pem())
+        let tls = TlsConfig::from_certified_key(self.certified("localhost"), SystemClock)
             .and_then(|tls| tls.client_ca(&self.pem, ClientAuth::Optional))
             .and_then(|tls| tls.alpn(["http/1.1"]))
             .unwrap();
@@ -51,9 +50,23 @@ impl Authority {
         config
     }
 
+    /// A certificate and its key for a server of that name.
+    pub(crate) fn certified(&self, name: &str) -> CertifiedKey {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.into()]).unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivateKey::new(key.serialize_pem()).unwrap();
+        CertifiedKey::new(leaf.pem(), key).unwrap()
+    }
+
     /// A client without a certificate.
     pub(crate) fn stranger(&self, addr: SocketAddr) -> Client {
-        self.client(addr, None)
+        self.client("localhost", addr, None)
+    }
+
+    /// The same, asking for another name.
+    pub(crate) fn stranger_for(&self, name: &'static str, addr: SocketAddr) -> Client {
+        self.client(name, addr, None)
     }
 
     /// A client with one.
@@ -61,10 +74,15 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["member".into()]).unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
-        self.client(addr, Some((leaf, key)))
+        self.client("localhost", addr, Some((leaf, key)))
     }
 
-    fn client(&self, addr: SocketAddr, identity: Option<(rcgen::Certificate, KeyPair)>) -> Client {
+    fn client(
+        &self,
+        name: &'static str,
+        addr: SocketAddr,
+        identity: Option<(rcgen::Certificate, KeyPair)>,
+    ) -> Client {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -78,7 +96,7 @@ impl Authority {
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let name = ServerName::try_from("localhost").unwrap();
+        let name = ServerName::try_from(name).unwrap();
         let tls = ClientConnection::new(Arc::new(config), name).unwrap();
         let socket = TcpStream::connect(addr).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -92,6 +110,38 @@ pub(crate) struct Client(StreamOwned<ClientConnection, TcpStream>);
 impl Client {
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Whether it could be sent, handshake and all.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.0.write_all(bytes.as_ref())?;
+        // In TLS 1.3 a refusal may come behind the client's end of the handshake.
+        self.0.read(&mut [0; 1]).map(|_| ())
+    }
+
+    /// What the server has shown.
+    pub(crate) fn server_certificate(&self) -> Vec<u8> {
+        self.0.conn.peer_certificates().unwrap()[0].to_vec()
+    }
+
+    /// Reads a response with a length.
+    pub(crate) fn expect_response(&mut self) -> String {
+        let mut text = String::from_utf8(self.expect_head()).unwrap();
+        let len = text.split("Content-Length: ").nth(1).and_then(|rest| rest.split_once('\r'));
+        let mut body = vec![0; len.unwrap().0.parse().unwrap()];
+        self.0.read_exact(&mut body).unwrap();
+        text.push_str(&String::from_utf8(body).unwrap());
+        text
+    }
+
+    fn expect_head(&mut self) -> Vec<u8> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        head
     }
 
     /// Reads until what came ends so.

@@ -455,8 +455,8 @@ impl Observer for Recorder {
     fn notice(&mut self, notice: Notice<'_>) {
         self.0.note(match notice {
             Notice::OpenFailed { session, error, .. } => format!("OpenFailed({session}, {error})"),
-            Notice::Connected(id) => format!("Connected({id})"),
-            Notice::Disconnected(id) => format!("Disconnected({id})"),
+            Notice::Connected(of) => format!("Connected({})", of.session),
+            Notice::Disconnected(of) => format!("Disconnected({})", of.session),
             Notice::OnHeader(_) => "OnHeader".into(),
             Notice::HeadersSent(_) => "HeadersSent".into(),
             Notice::OnData(_, len) => format!("OnData({len})"),

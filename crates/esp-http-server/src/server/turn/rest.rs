@@ -10,7 +10,7 @@ use super::super::transport::Line;
 use super::{Fate, Step, Turn};
 use crate::handler::ws::{Closing, send_ping};
 use crate::handler::{Failure, Wake};
-use crate::net::{Net, NetError};
+use crate::net::Net;
 use crate::proto::status::Status;
 
 /// The shortest time there is.
@@ -41,7 +41,8 @@ where
         }
         match timer {
             Timer::Handshake => {
-                self.open_failed(&NetError::TimedOut);
+                let error = self.net.open_timed_out(self.id());
+                self.open_failed(&error);
                 Step::Closed
             }
             Timer::Head => self.bad_head(Failure::new(Status::REQUEST_TIMEOUT)),

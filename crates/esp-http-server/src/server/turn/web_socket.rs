@@ -27,7 +27,7 @@ where
     /// A request for a URI of WebSockets (RFC 6455, section 4.2): the application may have a say
     /// before it is one.
     pub(super) fn upgrade(&mut self, found: Found) -> Step {
-        let scheme = self.worker.shared.scheme;
+        let scheme = self.worker.shared.layer.scheme;
         let Some(route) = found.ws_route() else { return Step::Closed };
         let head = &self.conn().io().head;
         let judged = handshake::accept(head).and_then(|_| route.origin.check(head, scheme));

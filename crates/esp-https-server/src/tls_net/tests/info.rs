@@ -125,7 +125,19 @@ fn a_client_with_a_certificate_is_known_by_it() {
     let (member, leaf) = world.member();
     let mut net = world.net(1);
     connect(&mut net, ID, &Arc::new(member), "localhost");
-    assert_eq!(info(&mut net, ID).peer_certificates().collect::<Vec<_>>(), [&*leaf]);
+    let info = info(&mut net, ID);
+    assert_eq!(info.peer_certificates().collect::<Vec<_>>(), [&*leaf]);
+    let identity = info.identity().unwrap();
+    assert_eq!(identity.dns_names().collect::<Vec<_>>(), ["member"]);
+    assert_eq!(identity.chain, [leaf.to_vec()]);
+}
+
+#[test]
+fn a_client_without_a_certificate_has_no_identity() {
+    let world = World::new();
+    let mut net = world.net(1);
+    connect(&mut net, ID, &Arc::new(world.stranger()), "localhost");
+    assert_eq!(info(&mut net, ID).identity(), None);
 }
 
 #[test]
