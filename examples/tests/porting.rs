@@ -58,6 +58,13 @@ const UPSTREAM: &str = "
     CONFIG_HTTPD_ENABLE_EVENTS CONFIG_HTTPD_SERVER_EVENT_POST_TIMEOUT CONFIG_ESP_HTTPS_SERVER_EVENTS
     CONFIG_ESP_HTTPS_SERVER_EVENT_POST_TIMEOUT CONFIG_ESP_HTTPS_SERVER_CERT_SELECT_HOOK
     CONFIG_ESP_TLS_SERVER_MIN_AUTH_MODE_OPTIONAL
+    esp_tls_cfg_server_t esp_tls_init esp_tls_server_session_create esp_tls_server_session_init
+    esp_tls_server_session_continue_async esp_tls_server_session_delete esp_tls_conn_read
+    esp_tls_conn_write esp_tls_get_bytes_avail esp_tls_get_ssl_context esp_tls_get_error_handle
+    esp_tls_get_and_clear_last_error esp_tls_get_and_clear_error_type esp_tls_get_ciphersuites_list
+    esp_tls_cfg_server_session_tickets_init esp_tls_cfg_server_session_tickets_free
+    esp_tls_init_global_ca_store esp_tls_set_global_ca_store esp_tls_register_stack
+    final fragmented left_len HTTPD_WS_TYPE_TEXT
 ";
 
 #[test]
