@@ -9,7 +9,7 @@
 #   test     the tests of all crates, in every feature set
 #   doc      the documentation builds without a warning
 #   no_std   the engine builds for bare metal, riscv32imac-unknown-none-elf
-#   clients  curl, openssl, Python and Chromium against the examples: tests/clients
+#   clients  curl, openssl, GnuTLS, Python and Chromium against the examples: tests/clients
 #
 # A step takes one line; one that fails shows its whole output. All output stays in target/ci.
 # What a step needs beyond Rust and isn't there comes from Debian's packages, if run as root;
@@ -166,6 +166,7 @@ set_up() {
             need "gcc libc6-dev" command -v cc
             need curl command -v curl
             need openssl command -v openssl
+            need gnutls-bin command -v gnutls-cli
             need chromium command -v chromium
             need "python3 python3-venv" python3 -c \
                 "import ensurepip, sys, venv; assert sys.version_info >= (3, 11)"

@@ -1,0 +1,322 @@
+"""TLS as four clients see it, in both versions: who is let in, what is agreed on, and what comes in
+odd pieces."""
+
+import contextlib
+import shutil
+import ssl
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from harness import DEV_CA, PAGE, PATIENCE, TestbedCase, make_certs, testbed, wait_for
+from pki import Authority, Identity
+from tls_clients import CLIENTS, VERSIONS, GnuTls, OpenSsl, PythonSsl, Refused
+
+
+def every_way():
+    return [(client, version) for client in CLIENTS for version in VERSIONS]
+
+
+class MutualTls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = Path(tempfile.mkdtemp(prefix="mutual-tls-"))
+        cls.addClassCleanup(shutil.rmtree, folder)
+        ours, theirs = Authority(folder / "ours"), Authority(folder / "theirs")
+        # Of the same name, so that a client sends it although the server asks for others.
+        alt_names = "DNS:localhost,IP:127.0.0.1"
+        server = ours.issue("localhost", "serverAuth", alt_names=alt_names)
+        cls.ca = ours.cert
+        cls.good = ours.issue("member", "clientAuth")
+        cls.refused = {
+            "missing": (None, "certificate required|handshake failure"),
+            "of another CA": (theirs.issue("member", "clientAuth"), "unknown ca|bad certificate|"
+                              "decrypt error"),
+            "expired": (ours.issue("member", "clientAuth", days=-1), "certificate expired"),
+            "for servers": (ours.issue("member", "serverAuth"), "unsupported certificate|"
+                            "bad certificate|certificate unknown"),
+        }
+        files = ["--cert", server.cert, "--key", server.key, "--client-ca", ours.cert]
+        cls.args = [str(arg) for arg in files]
+
+    def test_a_good_certificate_is_let_in(self):
+        with testbed(*self.args) as server:
+            for client, version in every_way():
+                with self.subTest(client=client.__name__, version=version):
+                    self.assertEqual(client(self.ca, self.good).get(server, version), PAGE)
+
+    def test_others_are_refused(self):
+        for auth, cases in [("required", self.refused), ("optional", list(self.refused)[1:])]:
+            with testbed(*self.args, "--client-auth", auth) as server:
+                for case in cases:
+                    for client, version in every_way():
+                        with self.subTest(auth, case=case, client=client.__name__, version=version):
+                            identity, _ = self.refused[case]
+                            with self.assertRaises(Refused):
+                                client(self.ca, identity).get(server, version)
+                # Nobody has hurt it.
+                self.assertEqual(OpenSsl(self.ca, self.good).get(server, "1.3"), PAGE)
+
+    def test_the_alert_says_why(self):
+        with testbed(*self.args) as server:
+            for case, (identity, alert) in self.refused.items():
+                for version in VERSIONS:
+                    with self.subTest(case, version=version):
+                        output = OpenSsl(self.ca, identity).run(server, version)
+                        self.assertRegex(output, f"alert ({alert})")
+
+    def test_without_one_a_client_is_let_in_if_it_is_optional(self):
+        with testbed(*self.args, "--client-auth", "optional") as server:
+            for client, version in every_way():
+                with self.subTest(client=client.__name__, version=version):
+                    self.assertEqual(client(self.ca).get(server, version), PAGE)
+
+
+class Alpn(TestbedCase):
+    args = ("--alpn", "second,first")
+
+    def test_the_server_prefers(self):
+        for version in VERSIONS:
+            with self.subTest(version):
+                offer = ["first", "second"]
+                with PythonSsl(alpn=offer).connect(self.server, version) as sock:
+                    self.assertEqual(sock.selected_alpn_protocol(), "second")
+                output = OpenSsl(alpn=offer).run(self.server, version)
+                self.assertIn("ALPN protocol: second", output)
+                self.assertIn("second", GnuTls(alpn=offer).run(self.server, version))
+
+    def test_nothing_in_common_is_an_alert(self):
+        for version in VERSIONS:
+            with self.subTest(version):
+                with self.assertRaises(ssl.SSLError) as told:
+                    PythonSsl(alpn=["h2"]).connect(self.server, version)
+                self.assertIn("NO_APPLICATION_PROTOCOL", told.exception.reason)
+                output = OpenSsl(alpn=["h2"]).run(self.server, version)
+                self.assertIn("alert no application protocol", output)
+                output = GnuTls(alpn=["h2"]).run(self.server, version)
+                self.assertIn("No common application protocol", output)
+
+    def test_is_not_needed(self):
+        for client, version in every_way():
+            if client.__name__ == "Curl":
+                continue  # it always offers some
+            with self.subTest(client=client.__name__, version=version):
+                self.assertEqual(client().get(self.server, version), PAGE)
+
+
+class CipherSuites(TestbedCase):
+    # TLS_CHACHA20_POLY1305_SHA256 and TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384.
+    args = ("--cipher-suites", "0x1303,0xc02c")
+    suites = {"1.2": "ECDHE-ECDSA-AES256-GCM-SHA384", "1.3": "TLS_CHACHA20_POLY1305_SHA256"}
+
+    def test_only_those_are_spoken(self):
+        for version, suite in self.suites.items():
+            with self.subTest(version):
+                output = OpenSsl().run(self.server, version)
+                self.assertIn(f"Cipher is {suite}", output)
+                self.assertIn(PAGE.decode(), output)
+        for version, suite in [("1.2", "ECDHE-ECDSA-AES128-GCM-SHA256"),
+                               ("1.3", "TLS_AES_128_GCM_SHA256")]:
+            with self.subTest(version, suite=suite):
+                output = OpenSsl(suites=suite).run(self.server, version)
+                self.assertIn("alert handshake failure", output)
+
+
+class Resumption(TestbedCase):
+    args = ("--session-tickets", "on", "--session-ids", "100")
+
+    def test_by_a_ticket(self):
+        for version in VERSIONS:
+            with self.subTest(version):
+                client = PythonSsl()
+                context = client.context(version)
+                session = None
+                for is_resumed in [False, True, True]:
+                    with client.connect(self.server, version, session, context) as sock:
+                        self.assertEqual(sock.session_reused, is_resumed)
+                        sock.sendall(client.request("/"))
+                        self.assertIn(PAGE, sock.recv(16384))
+                        session = sock.session
+
+    def test_by_the_id_in_tls_1_2(self):
+        folder = Path(tempfile.mkdtemp(prefix="session-"))
+        self.addCleanup(shutil.rmtree, folder)
+        session = str(folder / "session")
+        first = OpenSsl().run(self.server, "1.2", "/", "-no_ticket", "-sess_out", session)
+        self.assertIn("New, TLSv1.2", first)
+        second = OpenSsl().run(self.server, "1.2", "/", "-no_ticket", "-sess_in", session)
+        self.assertIn("Reused, TLSv1.2", second)
+        self.assertIn(PAGE.decode(), second)
+
+    def test_by_gnutls(self):
+        for version in VERSIONS:
+            with self.subTest(version):
+                output = GnuTls().run(self.server, version, "/", "--resume", "--waitresumption")
+                self.assertIn("This is a resumed session", output)
+
+
+class Records(TestbedCase):
+    def exchange(self, version: str, pieces) -> bytes:
+        with PythonSsl().connect(self.server, version) as sock:
+            for piece in pieces:
+                sock.sendall(piece)
+            return sock.recv(16384)
+
+    def test_of_one_byte(self):
+        request = PythonSsl().request("/")
+        for version in VERSIONS:
+            with self.subTest(version):
+                pieces = [request[at:at + 1] for at in range(len(request))]
+                self.assertIn(PAGE, self.exchange(version, pieces))
+
+    def test_of_16_kb(self):
+        head = b"POST /collect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 32768\r\n\r\n"
+        # The first is full with a head and a part of the body, the others with nothing but body.
+        request = head + bytes(32768)
+        for version in VERSIONS:
+            with self.subTest(version):
+                pieces = [request[at:at + 16384] for at in range(0, len(request), 16384)]
+                self.assertIn(b"32768 bytes", self.exchange(version, pieces))
+
+    def test_that_are_sent_are_full(self):
+        for version in VERSIONS:
+            with self.subTest(version):
+                self.assertEqual(max(plain_lens(self.server, version)), 16384)
+
+    def test_that_are_sent_can_be_limited(self):
+        with testbed("--max-fragment-len", "1024") as server:
+            for version in VERSIONS:
+                with self.subTest(version):
+                    lens = plain_lens(server, version)
+                    self.assertEqual(max(lens), 1024)
+                    self.assertGreaterEqual(sum(lens), 65536)
+
+
+def plain_lens(server, version: str) -> list[int]:
+    """How much plain text each record of a response of 64 kB holds."""
+    client = PythonSsl()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = client.context(version)
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    import socket
+    lens, held = [], b""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as sock:
+        def move():
+            sock.sendall(outgoing.read())
+            incoming.write(sock.recv(65536))
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                move()
+        tls.write(client.request("/64k"))
+        sock.sendall(outgoing.read())
+        while part := sock.recv(65536):
+            held += part
+            while len(held) >= 5 and len(held) >= 5 + int.from_bytes(held[3:5]):
+                record_len = 5 + int.from_bytes(held[3:5])
+                incoming.write(held[:record_len])
+                held = held[record_len:]
+                with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                    if plain := tls.read(65536):
+                        lens.append(len(plain))
+    return lens
+
+
+class Interactive:
+    """`openssl s_client` that is typed to."""
+
+    def __init__(self, server, version: str):
+        self.process = subprocess.Popen(
+            ["timeout", str(int(PATIENCE)), *OpenSsl().command(server, version)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        self.output = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def type(self, text: bytes):
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
+
+    def expect(self, text: bytes):
+        while text not in self.output:
+            part = self.process.stdout.read1(65536)
+            if not part:
+                raise AssertionError(f"no {text!r} in {self.output.decode(errors='replace')}")
+            self.output += part
+
+
+class KeysAndEnds(TestbedCase):
+    def test_keys_are_updated_whenever_the_client_likes(self):
+        with Interactive(self.server, "1.3") as client:
+            client.expect(b"read R BLOCK")
+            for _ in range(3):
+                client.type(b"K\n")  # asks for ours, too
+                client.expect(b"KEYUPDATE")
+                client.output = b""
+                client.type(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                client.expect(PAGE)
+
+    def test_renegotiation_is_refused(self):
+        with Interactive(self.server, "1.2") as client:
+            client.expect(b"Verify return code: 0")
+            client.type(b"R\n")
+            client.expect(b"no renegotiation")
+        self.assertEqual(OpenSsl().get(self.server, "1.2"), PAGE)
+
+    def test_a_client_may_finish_sending_and_still_reads_its_answer(self):
+        for version in VERSIONS:
+            with self.subTest(version):
+                client = PythonSsl()
+                with client.connect(self.server, version) as sock:
+                    sock.sendall(client.request("/64k"))
+                    # close_notify, and then everything that is still to come.
+                    sock.settimeout(PATIENCE)
+                    received = bytearray()
+                    while part := sock.recv(65536):
+                        received += part
+                    self.assertTrue(len(received) > 65536)
+                    sock.unwrap()
+
+    def test_a_client_that_just_goes_leaves_nothing_behind(self):
+        before = wait_for(lambda: self.server.file_count(), "its files")
+        for version in VERSIONS:
+            for sent in [b"", b"GET / HT", b"POST /collect HTTP/1.1\r\nHost: a\r\n"
+                         b"Content-Length: 10\r\n\r\nhalf"]:
+                with PythonSsl().connect(self.server, version) as sock:
+                    sock.sendall(sent)
+                    # Without close_notify: that is the socket's end and not the session's.
+        wait_for(lambda: self.server.file_count() <= before, "the last of them to be closed")
+        self.assertEqual(OpenSsl().get(self.server, "1.3"), PAGE)
+
+
+class Limits(unittest.TestCase):
+    def test_stuck_handshakes_of_an_address_have_a_limit(self):
+        import socket
+        with testbed("--max-handshakes-per-addr", "4", "--workers", "2") as server:
+            stuck = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(4)]
+            for sock in stuck:
+                sock.sendall(b"\x16\x03\x01\x01\x00\x01")
+            wait_for(lambda: not self.is_served(server), "the limit to be reached")
+            for sock in stuck:
+                sock.close()
+            wait_for(lambda: self.is_served(server), "there to be room again")
+
+    def is_served(self, server) -> bool:
+        try:
+            return PythonSsl().get(server, "1.3") == PAGE
+        except Refused:
+            return False
+
+    def test_hsts_is_said(self):
+        with testbed("--hsts-s", "300") as server:
+            output = OpenSsl().run(server, "1.3")
+            self.assertIn("Strict-Transport-Security: max-age=300", output)
