@@ -1,16 +1,16 @@
 """TLS as four clients see it, in both versions: who is let in, what is agreed on, and what comes in
 odd pieces."""
 
-import contextlib
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
-from harness import DEV_CA, PAGE, PATIENCE, TestbedCase, make_certs, testbed, wait_for
-from pki import Authority, Identity
+from harness import PAGE, PATIENCE, TestbedCase, testbed, wait_for
+from pki import Authority
 from tls_clients import CLIENTS, VERSIONS, GnuTls, OpenSsl, PythonSsl, Refused
 
 
@@ -89,13 +89,12 @@ class Alpn(TestbedCase):
     def test_nothing_in_common_is_an_alert(self):
         for version in VERSIONS:
             with self.subTest(version):
-                with self.assertRaises(ssl.SSLError) as told:
+                with self.assertRaises(ssl.SSLError):
                     PythonSsl(alpn=["h2"]).connect(self.server, version)
-                self.assertIn("NO_APPLICATION_PROTOCOL", told.exception.reason)
                 output = OpenSsl(alpn=["h2"]).run(self.server, version)
                 self.assertIn("alert no application protocol", output)
                 output = GnuTls(alpn=["h2"]).run(self.server, version)
-                self.assertIn("No common application protocol", output)
+                self.assertIn("Received alert [120]", output)
 
     def test_is_not_needed(self):
         for client, version in every_way():
@@ -195,34 +194,54 @@ class Records(TestbedCase):
 
 def plain_lens(server, version: str) -> list[int]:
     """How much plain text each record of a response of 64 kB holds."""
-    client = PythonSsl()
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    context = client.context(version)
-    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    import socket
-    lens, held = [], b""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as sock:
-        def move():
-            sock.sendall(outgoing.read())
-            incoming.write(sock.recv(65536))
+    with BytesBetween(server, version) as client:
+        client.tls.write(PythonSsl().request("/64k"))
+        client.send()
+        return [len(plain) for plain in client.records()]
+
+
+class BytesBetween:
+    """A client that has its ciphertext in its own hands."""
+
+    def __init__(self, server, version: str):
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = PythonSsl().context(version)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+        self.sock = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
         while True:
             try:
-                tls.do_handshake()
-                break
+                return self.tls.do_handshake()
             except ssl.SSLWantReadError:
-                move()
-        tls.write(client.request("/64k"))
-        sock.sendall(outgoing.read())
-        while part := sock.recv(65536):
+                self.send()
+                self.incoming.write(self.sock.recv(65536))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def send(self):
+        self.sock.sendall(self.outgoing.read())
+
+    def records(self):
+        """The plain text of each record, to the end of the connection; its last is close_notify."""
+        held, is_whole = b"", False
+        while part := self.sock.recv(65536):
             held += part
-            while len(held) >= 5 and len(held) >= 5 + int.from_bytes(held[3:5]):
-                record_len = 5 + int.from_bytes(held[3:5])
-                incoming.write(held[:record_len])
+            while len(held) >= 5 and len(held) >= (record_len := 5 + int.from_bytes(held[3:5])):
+                self.incoming.write(held[:record_len])
                 held = held[record_len:]
-                with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
-                    if plain := tls.read(65536):
-                        lens.append(len(plain))
-    return lens
+                try:
+                    if plain := self.tls.read(65536):
+                        yield plain
+                    else:
+                        is_whole = True
+                except ssl.SSLWantReadError:
+                    pass  # not for the application
+                except ssl.SSLZeroReturnError:
+                    is_whole = True
+        assert is_whole and not held, "the end was cut off"
 
 
 class Interactive:
@@ -257,7 +276,7 @@ class Interactive:
 class KeysAndEnds(TestbedCase):
     def test_keys_are_updated_whenever_the_client_likes(self):
         with Interactive(self.server, "1.3") as client:
-            client.expect(b"read R BLOCK")
+            client.expect(b"Verify return code: 0")
             for _ in range(3):
                 client.type(b"K\n")  # asks for ours, too
                 client.expect(b"KEYUPDATE")
@@ -274,17 +293,16 @@ class KeysAndEnds(TestbedCase):
 
     def test_a_client_may_finish_sending_and_still_reads_its_answer(self):
         for version in VERSIONS:
-            with self.subTest(version):
-                client = PythonSsl()
-                with client.connect(self.server, version) as sock:
-                    sock.sendall(client.request("/64k"))
-                    # close_notify, and then everything that is still to come.
-                    sock.settimeout(PATIENCE)
-                    received = bytearray()
-                    while part := sock.recv(65536):
-                        received += part
-                    self.assertTrue(len(received) > 65536)
-                    sock.unwrap()
+            with self.subTest(version), BytesBetween(self.server, version) as client:
+                client.tls.write(PythonSsl().request("/64k"))
+                with self.assertRaises(ssl.SSLWantReadError):
+                    client.tls.unwrap()  # sends close_notify
+                client.send()
+                # OpenSSL reads nothing more after that, but the records are there to the last.
+                received_len = 0
+                while part := client.sock.recv(65536):
+                    received_len += len(part)
+                self.assertGreater(received_len, 65536)
 
     def test_a_client_that_just_goes_leaves_nothing_behind(self):
         before = wait_for(lambda: self.server.file_count(), "its files")
@@ -300,7 +318,6 @@ class KeysAndEnds(TestbedCase):
 
 class Limits(unittest.TestCase):
     def test_stuck_handshakes_of_an_address_have_a_limit(self):
-        import socket
         with testbed("--max-handshakes-per-addr", "4", "--workers", "2") as server:
             stuck = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(4)]
             for sock in stuck:

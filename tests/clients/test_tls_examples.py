@@ -1,12 +1,12 @@
 """The examples about TLS, used as their headers say."""
 
 import re
-import ssl
+import subprocess
 import unittest
 
-from harness import DEV_CERTS, PATIENCE, make_certs, running, temporary_folder, wait_for
+from harness import PATIENCE, make_certs, program, running, temporary_folder, wait_for
 from pki import Identity
-from tls_clients import CLIENTS, VERSIONS, Curl, OpenSsl, PythonSsl, Refused
+from tls_clients import CLIENTS, VERSIONS, OpenSsl, PythonSsl, Refused
 
 
 def identity(folder, name: str = "client") -> Identity:
@@ -99,8 +99,6 @@ class Reload(unittest.TestCase):
 
 class Memory(unittest.TestCase):
     def test_says_what_a_session_costs(self):
-        import subprocess
-        from harness import program
         done = subprocess.run([program("memory"), "--sessions", "500"], capture_output=True,
                               text=True, timeout=3 * PATIENCE, check=True)
         [cost] = re.findall(r"^500 idle sessions: (\d+) bytes each$", done.stdout, re.MULTILINE)
