@@ -36,11 +36,51 @@ pub(crate) fn add<T: Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
             req.respond().content_type("text/plain").send(format!("slept {millis} ms\n"))
         })
         .get("/panic", |_| -> Result { panic!("as the client wished") })
-        .ws("/ws", |ws| {
-            let message = ws.message(16 << 20)?;
-            ws.send(message)
-        })
+        .ws("/ws", ws_echo)
+        .uri_handler(UriHandler::ws("/ws-deflate", ws_echo).deflate(DeflateConfig::default()))
+        .uri_handler(UriHandler::ws("/ws-context", ws_echo).deflate(with_context()))
+        .uri_handler(
+            UriHandler::ws("/ws-subprotocol", |ws| -> Result {
+                ws.message(1 << 10)?;
+                let name = ws.subprotocol().unwrap_or_default().to_owned();
+                ws.send(name)
+            })
+            .subprotocols(["v2.example", "v1.example"]),
+        )
+        .ws("/ws-parts", ws_parts)
         .post("/broadcast", broadcast)
+}
+
+fn ws_echo(ws: &mut WsRequest) -> Result {
+    let message = ws.message(16 << 20)?;
+    ws.send(message)
+}
+
+/// The best compression, which keeps a window per client and direction.
+fn with_context() -> DeflateConfig {
+    let mut config = DeflateConfig::default();
+    config.server.context_takeover = ContextTakeover::On;
+    config.client.context_takeover = ContextTakeover::On;
+    config
+}
+
+/// Sends a message back as bytes while it comes, in parts of whatever length.
+fn ws_parts(ws: &mut WsRequest) -> Result {
+    let mut part = [0; 1000];
+    let mut head = ws.frame_head()?;
+    let mut message = ws.binary_fragments()?;
+    loop {
+        loop {
+            match message.ws().recv(&mut part)? {
+                0 => break,
+                len => message.send(&part[..len])?,
+            }
+        }
+        if head.fin {
+            return message.finish();
+        }
+        head = message.ws().frame_head()?;
+    }
 }
 
 /// Has `/{name}` answer with the body of this request from now on.

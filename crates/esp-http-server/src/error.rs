@@ -99,6 +99,8 @@ pub enum Error {
     NoSession,
     /// The session is no WebSocket.
     NotWebSocket,
+    /// A WebSocket message in fragments is not finished.
+    MessageStarted,
     /// The server stops or has stopped.
     Stopping,
     /// The request is detached: the thread that has it has the session, too.
@@ -257,6 +259,7 @@ impl fmt::Display for Error {
             }
             Self::NoSession => f.write_str("no such session; its client has left"),
             Self::NotWebSocket => f.write_str("the session is no WebSocket"),
+            Self::MessageStarted => f.write_str("a message in fragments is not finished"),
             Self::Stopping => f.write_str("the server is stopping"),
             #[cfg(feature = "std")]
             Self::Detached => f.write_str("the request is detached; its thread has the session"),

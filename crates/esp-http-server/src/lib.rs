@@ -130,7 +130,7 @@ pub use proto::head::{BodyLen, Version};
 pub use proto::method::Method;
 pub use proto::status::{ErrorCode, Status};
 #[cfg(feature = "deflate")]
-pub use proto::ws::deflate::DeflateConfig;
+pub use proto::ws::deflate::{Compression, ContextTakeover, DeflateConfig, WindowBits};
 pub use proto::ws::frame::{CloseCode, FrameHead, Opcode};
 pub use proto::ws::handshake::{OriginPolicy, Scheme};
 pub use server::{

@@ -54,8 +54,6 @@ mod watch;
 
 pub use config::{HttpsConfig, HttpsTransport, TransportMode};
 pub use esp_event::{EventLoop, Subscription};
-#[cfg(feature = "deflate")]
-pub use esp_http_server::DeflateConfig;
 #[cfg(feature = "std")]
 pub use esp_http_server::DetachedRequest;
 #[cfg(all(feature = "std", target_os = "linux"))]
@@ -68,6 +66,8 @@ pub use esp_http_server::{
     SessionSocket, SessionTransport, Status, StreamEvent, Transport, TxBuf, UriHandler, Version,
     WsClient, WsClosed, WsClosedBy, WsFrame, WsQueuePolicy, WsRequest, WsUriHandler,
 };
+#[cfg(feature = "deflate")]
+pub use esp_http_server::{Compression, ContextTakeover, DeflateConfig, WindowBits};
 #[cfg(feature = "std")]
 pub use esp_tls::SystemClock;
 pub use esp_tls::{

@@ -18,7 +18,8 @@ impl<'t> WsRequest<'t> {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], [`Error::TimedOut`].
+    /// [`Error::Closed`], [`Error::TimedOut`]; [`Error::MessageStarted`] while [`Fragments`] are not
+    /// finished.
     pub fn send(&mut self, message: impl Into<Message>) -> Result {
         let message = message.into();
         self.check_open()?;
@@ -30,7 +31,7 @@ impl<'t> WsRequest<'t> {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`].
+    /// [`Error::Closed`]; [`Error::MessageStarted`] while others are not finished.
     pub fn text_fragments(&mut self) -> Result<Fragments<'_, 't, str>> {
         self.check_open()?;
         Ok(Fragments { ws: self, next: Opcode::Text, pieces: PhantomData })
@@ -40,7 +41,7 @@ impl<'t> WsRequest<'t> {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`].
+    /// [`Error::Closed`]; [`Error::MessageStarted`] while others are not finished.
     pub fn binary_fragments(&mut self) -> Result<Fragments<'_, 't, [u8]>> {
         self.check_open()?;
         Ok(Fragments { ws: self, next: Opcode::Binary, pieces: PhantomData })
@@ -73,7 +74,9 @@ impl<'t> WsRequest<'t> {
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result {
-        self.check_open()?;
+        if self.link.conn().ws().closing != Closing::No {
+            return Err(Error::Closed);
+        }
         send_control(self.link.conn_mut(), opcode, &payload[..payload.len().min(CONTROL_LEN)]);
         Ok(())
     }
@@ -83,12 +86,10 @@ impl<'t> WsRequest<'t> {
         if conn.ws().closing != Closing::No {
             return Err(Error::Closed);
         }
-        if conn.ws().outbox.sending != Sending::Nothing {
-            // Somebody has forgotten its `Fragments`, in the sense of `core::mem::forget`.
-            send_close(conn, CloseCode::INTERNAL_ERROR, "");
-            return Err(Error::Closed);
+        match conn.ws().outbox.sending {
+            Sending::Nothing => Ok(()),
+            Sending::Frame | Sending::Message => Err(Error::MessageStarted),
         }
-        Ok(())
     }
 
     #[cfg(feature = "deflate")]
@@ -134,7 +135,7 @@ enum Fin {
 ///
 /// No other message gets between them. Those from elsewhere wait until it is finished; only pings,
 /// pongs and a close pass. Fragments are not compressed. Without [`finish`](Self::finish) the session
-/// is closed with code 1011.
+/// is closed with code 1011 when the handler has returned.
 ///
 /// ```
 /// # use esp_http_server::{Result, WsRequest};
@@ -155,7 +156,7 @@ pub struct Fragments<'r, 't, P: ?Sized + AsRef<[u8]>> {
     pieces: PhantomData<fn(&P)>,
 }
 
-impl<P: ?Sized + AsRef<[u8]>> Fragments<'_, '_, P> {
+impl<'t, P: ?Sized + AsRef<[u8]>> Fragments<'_, 't, P> {
     /// Sends a fragment as a frame of its own; waits while the client has too much to take. An empty
     /// one sends nothing.
     ///
@@ -189,6 +190,11 @@ impl<P: ?Sized + AsRef<[u8]>> Fragments<'_, '_, P> {
         self.ws.sleep(duration)
     }
 
+    /// The session, to receive from meanwhile.
+    pub fn ws(&mut self) -> &mut WsRequest<'t> {
+        self.ws
+    }
+
     /// Ends the message.
     ///
     /// # Errors
@@ -205,15 +211,6 @@ impl<P: ?Sized + AsRef<[u8]>> Fragments<'_, '_, P> {
         self.ws.send_frame(self.next, fin, Rsv::NONE, payload)?;
         self.next = Opcode::Continuation;
         Ok(())
-    }
-}
-
-impl<P: ?Sized + AsRef<[u8]>> Drop for Fragments<'_, '_, P> {
-    fn drop(&mut self) {
-        let conn = self.ws.link.conn_mut();
-        if conn.ws().outbox.sending == Sending::Message {
-            send_close(conn, CloseCode::INTERNAL_ERROR, "");
-        }
     }
 }
 

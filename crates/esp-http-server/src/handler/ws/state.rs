@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 #[cfg(feature = "deflate")]
 use super::deflate::{SharedDeflater, WsDeflate};
-use super::queue::Outbox;
+use super::queue::{Outbox, Sending};
 #[cfg(feature = "deflate")]
 use crate::proto::ws::deflate::Agreed;
 use crate::proto::ws::frame::{CloseCode, FrameHead, Opcode};
@@ -165,6 +165,11 @@ impl WsState {
     #[cfg(feature = "deflate")]
     pub(crate) fn inflates(&self) -> bool {
         self.decoder.needs_room()
+    }
+
+    /// Whether a message in fragments has no end.
+    pub(crate) fn is_torso(&self) -> bool {
+        self.outbox.sending == Sending::Message
     }
 
     pub(crate) fn closing(&self) -> Closing {

@@ -319,3 +319,31 @@ fn another_thread_waits_until_the_network_has_the_message() {
     client.take(100);
     expect_frame(&client, TEXT, "late");
 }
+
+#[test]
+fn a_handler_receives_while_it_sends_in_fragments_and_sends_nothing_else() {
+    let log = Log::default();
+    let noted = log.clone();
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server.ws("/ws", move |ws: &mut WsRequest| -> Result {
+            let mut message = ws.binary_fragments()?;
+            let mut part = [0; 10];
+            noted.note(format!("{:?}", message.ws().frame_head()?.len));
+            loop {
+                match message.ws().recv(&mut part)? {
+                    0 => break,
+                    len => message.send(&part[..len])?,
+                }
+            }
+            noted.note(format!("{:?}", message.ws().send("in between")));
+            message.finish()
+        })
+    });
+    let client = engine.connect();
+    upgrade(&client, "/ws");
+    client.send(&frame(BINARY, b"0123456789abc")[..10]);
+    client.send(&frame(BINARY, b"0123456789abc")[10..]);
+    let expected = [(0x02, b"0123".to_vec()), (0x00, b"456789abc".to_vec()), (0x80, vec![])];
+    assert_eq!(frames(&client.received()), expected);
+    assert_eq!(log.take(), ["13", "Err(a message in fragments is not finished)"]);
+}

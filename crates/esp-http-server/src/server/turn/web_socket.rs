@@ -152,6 +152,12 @@ where
     pub(super) fn ws_ended(&mut self, outcome: &Outcome) -> Step {
         self.session.used = true;
         let code = match outcome {
+            Outcome::Returned(Ok(()))
+                if self.conn().ws.as_ref().is_some_and(|ws| ws.is_torso()) =>
+            {
+                log::error!("session {}: a message in fragments was not finished", self.session.id);
+                Some(CloseCode::INTERNAL_ERROR)
+            }
             Outcome::Returned(Ok(())) => None,
             Outcome::Returned(Err(error)) => match Error::find(error) {
                 Some(Error::Closed) => None,
