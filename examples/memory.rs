@@ -96,6 +96,6 @@ fn clients(addr: SocketAddr, count: usize) -> Result {
     }
     std::io::stdout().write_all(b"!")?;
     std::io::stdout().flush()?;
-    std::io::stdin().read(&mut [0])?;
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(())
 }

@@ -1,10 +1,12 @@
-"""The programs of the README: `simple` and `wss_server`, with curl, Python and a browser."""
+"""The programs of the README: `simple`, `wss_server` and `ws_echo_server`, with curl, Python and a
+browser."""
 
 import asyncio
 import ssl
 import time
 import unittest
 
+from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
@@ -52,6 +54,20 @@ class WssServer(unittest.IsolatedAsyncioTestCase):
                     pass
                 self.assertEqual(reply, "still there?")
 
+    async def test_tells_everybody_and_who_is_there(self):
+        with running("wss_server", "--port", "0") as server:
+            async with ws_connect(server, "/clients") as watcher:
+                self.assertEqual(await soon(watcher.recv()), "")
+                async with ws_connect(server) as one:
+                    first = await soon(watcher.recv())
+                    async with ws_connect(server, compression="deflate") as two:
+                        self.assertEqual(len((await soon(watcher.recv())).split()), 2)
+                        await soon(one.send("all: news"))
+                        self.assertEqual(await soon(one.recv()), "all: news")
+                        self.assertEqual(await soon(two.recv()), "all: news")
+                    self.assertEqual(await soon(watcher.recv()), first)
+                self.assertEqual(await soon(watcher.recv()), "")
+
     def test_talks_to_the_script_of_its_own_page(self):
         with running("wss_server", "--port", "0") as server, browser() as chromium:
             page = chromium.open(server.url())
@@ -61,6 +77,8 @@ class WssServer(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(opened["response"]["status"], 101)
 
             wait_for(lambda: "Connection: open" in page.text(), "the page to say that it is open")
+            shown = "document.querySelector('#clients').textContent"
+            wait_for(lambda: page.evaluate(shown) != "", "the page to show who is connected")
 
             # As a person would: type into the page's field, press Enter, read the answer.
             page.evaluate("document.querySelector('input').focus()")
@@ -73,6 +91,15 @@ class WssServer(unittest.IsolatedAsyncioTestCase):
                 wait_for(lambda: line in page.text(), f"{line!r} on the page")
             page.screenshot(ARTIFACTS / "wss_server.png")
             self.assertEqual(page.errors(), [])
+
+
+class WsEchoServer(unittest.IsolatedAsyncioTestCase):
+    async def test_echoes(self):
+        with running("ws_echo_server", "--port", "0", schemes=("http",)) as server:
+            url = f"ws://localhost:{server.ports['http']}/ws"
+            async with connect(url, open_timeout=PATIENCE, proxy=None) as ws:
+                await soon(ws.send("are you there?"))
+                self.assertEqual(await soon(ws.recv()), "are you there?")
 
 
 def browser() -> Chromium:

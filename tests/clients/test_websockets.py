@@ -1,4 +1,4 @@
-"""WebSocket over TLS as Python's `websockets` speaks it."""
+"""WebSocket as Python's `websockets` speaks it, over TLS and without."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import unittest
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from harness import PAGE, PATIENCE, TestbedCase, curl, tls_context
 
@@ -145,3 +146,79 @@ class Handshake(TestbedCase, unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(page.body, PAGE)
 
         await asyncio.gather(*(talk(number) for number in range(20)), look())
+
+
+def ws_connect_plain(server, path: str, **options) -> connect:
+    """As `ws_connect`, without TLS."""
+    options = {"ping_interval": None, "proxy": None, "max_size": MAX_MESSAGE_LEN, **options}
+    return connect(f"ws://localhost:{server.ports['http']}{path}", **options)
+
+
+class Compression(TestbedCase, unittest.IsolatedAsyncioTestCase):
+    schemes = ("http", "https")
+
+    async def test_of_all_sizes_with_and_without_context(self):
+        for dial in [ws_connect, ws_connect_plain]:
+            for path in ["/ws-deflate", "/ws-context"]:
+                with self.subTest(path=path, dial=dial.__name__):
+                    async with dial(self.server, path, compression="deflate") as ws:
+                        self.assertEqual(len(ws.protocol.extensions), 1)
+                        await self.check(ws)
+
+    async def check(self, ws):
+        for size in [0, 1, 100, 5000, 70_000]:
+            for message in ["to and fro " * size, os.urandom(size)]:
+                await soon(ws.send(message))
+                self.assertTrue(await soon(ws.recv()) == message, "the echo differs")
+        await soon(ws.send(["frag", "", "mented " * 100]))
+        self.assertEqual(await soon(ws.recv()), "frag" + "mented " * 100)
+
+    async def test_of_windows_that_a_client_chooses(self):
+        for bits in range(9, 16):
+            windows = ClientPerMessageDeflateFactory(
+                server_max_window_bits=bits, client_max_window_bits=bits
+            )
+            async with ws_connect(self.server, "/ws-context", extensions=[windows]) as ws:
+                self.assertEqual(len(ws.protocol.extensions), 1)
+                await self.check(ws)
+
+    async def test_of_what_is_broadcast(self):
+        async with (
+            ws_connect(self.server, "/ws-deflate", compression="deflate") as shared,
+            ws_connect(self.server, "/ws-context", compression="deflate") as own,
+            ws_connect(self.server) as plain,
+        ):
+            for _ in range(3):
+                [sent] = await asyncio.to_thread(
+                    curl, ["-X", "POST", self.server.url("/broadcast?size=5000")]
+                )
+                self.assertEqual(sent.status, 200)
+                received = [await soon(ws.recv()) for ws in [shared, own, plain]]
+                self.assertEqual(len(received[0]), 5000)
+                self.assertEqual(received[1:], received[:2])
+
+    async def test_of_a_bomb_ends_at_the_limit(self):
+        async with ws_connect(self.server, "/ws-deflate", compression="deflate") as ws:
+            await soon(ws.send(b"\0" * (MAX_MESSAGE_LEN + 1)))
+            with self.assertRaises(ConnectionClosed) as closed:
+                await soon(ws.recv())
+            self.assertEqual(closed.exception.rcvd.code, 1009)
+
+
+class Agreement(TestbedCase, unittest.IsolatedAsyncioTestCase):
+    async def test_on_a_subprotocol_is_in_the_servers_order(self):
+        names = ["v1.example", "v0.example", "v2.example"]
+        async with ws_connect(self.server, "/ws-subprotocol", subprotocols=names) as ws:
+            self.assertEqual(ws.subprotocol, "v2.example")
+            await soon(ws.send("which?"))
+            self.assertEqual(await soon(ws.recv()), "v2.example")
+
+    async def test_pages_of_other_hosts_are_refused(self):
+        own = f"https://localhost:{self.server.port}"
+        async with ws_connect(self.server, origin=own) as ws:
+            await soon(ws.send("x"))
+        for origin in ["https://evil.example", f"http://localhost:{self.server.port}", "null"]:
+            with self.assertRaises(InvalidStatus) as refused:
+                async with ws_connect(self.server, origin=origin):
+                    pass
+            self.assertEqual(refused.exception.response.status_code, 403)
