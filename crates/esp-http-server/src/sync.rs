@@ -4,8 +4,9 @@
 //! section that the program supplies (crate `critical-section`), which on a single core only holds
 //! off interrupts.
 //!
-//! Under `--cfg loom` the lock and the atomics are those of the model checker loom, which runs what is
-//! built of them in every order that threads can bring about: see `server/work/model.rs`.
+//! Under `--cfg loom` the locks and the atomics are those of the model checker loom, which runs what is
+//! built of them in every order that threads can bring about: see `server/work/model.rs` and
+//! `handler/handover/model.rs`.
 
 #[cfg(all(feature = "std", not(loom)))]
 mod imp {
@@ -74,8 +75,59 @@ mod imp {
     }
 }
 
+#[cfg(feature = "std")]
+mod monitor {
+    use std::sync::PoisonError;
+    #[cfg(not(loom))]
+    use std::sync::{Condvar, Mutex};
+
+    #[cfg(loom)]
+    use loom::sync::{Condvar, Mutex};
+
+    /// A lock at which one thread can wait until another has changed what it guards.
+    pub(crate) struct Monitor<T> {
+        value: Mutex<T>,
+        changed: Condvar,
+    }
+
+    impl<T> Monitor<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self { value: Mutex::new(value), changed: Condvar::new() }
+        }
+
+        /// Runs `work` with the value. As with a [`Lock`](super::Lock) it must be short and must not
+        /// call user code; so here.
+        pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+            work(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+
+        /// Changes the value, which may be what the other thread waits for.
+        pub(crate) fn change<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+            let result = self.with(work);
+            self.changed.notify_one();
+            result
+        }
+
+        /// Runs `work` at once and after every change, until it gives something.
+        pub(crate) fn wait_for<R>(&self, mut work: impl FnMut(&mut T) -> Option<R>) -> R {
+            let mut value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                match work(&mut value) {
+                    Some(result) => return result,
+                    None => {
+                        let changed = self.changed.wait(value);
+                        value = changed.unwrap_or_else(PoisonError::into_inner);
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic;
 pub use imp::Lock;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic;
+#[cfg(feature = "std")]
+pub(crate) use monitor::Monitor;

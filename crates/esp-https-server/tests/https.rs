@@ -36,6 +36,41 @@ fn routes<T: Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
 }
 
 #[test]
+fn a_detached_request_streams_over_tls() {
+    let authority = Authority::new();
+    let (jobs, next) = mpsc::channel::<DetachedRequest>();
+    let server = HttpsServer::builder(authority.server())
+        .post("/echo", move |req: &mut Request| Ok::<_, Error>(jobs.send(req.detach()?)?))
+        .start()
+        .unwrap();
+    let thread = std::thread::spawn(move || {
+        next.recv_timeout(PATIENCE).unwrap().run(|req| {
+            let text = describe(req.tls());
+            let mut piece = [0; 4096];
+            let mut body = req.respond().chunked()?;
+            loop {
+                match body.request().recv(&mut piece)? {
+                    0 => break,
+                    len => body.send(&piece[..len])?,
+                }
+                body.flush()?;
+            }
+            body.send(text)?;
+            body.finish()
+        })
+    });
+    let mut client = authority.member(server.local_addr());
+    client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\n");
+    client.expect("\r\n\r\n");
+    client.send("abc");
+    client.expect("3\r\nabc\r\n");
+    client.send("def");
+    client.expect("3\r\ndef\r\n");
+    client.expect("1 certificates.\r\n0\r\n\r\n");
+    thread.join().unwrap().unwrap();
+}
+
+#[test]
 fn handlers_and_hooks_know_the_tls_session_and_the_client() {
     let authority = Authority::new();
     let (told, opened) = mpsc::channel();

@@ -24,13 +24,13 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::task::{Wait, Wake, contain};
 use crate::error::{Error, Result};
 use crate::server::{
     Conn, Date, Found, Peer, SessionId, Shared, UriHandler, date_now, is_worker_thread,
 };
+use crate::sync::Monitor;
 
 /// What the engine and one detached request share.
 pub(crate) struct Handover {
@@ -38,8 +38,7 @@ pub(crate) struct Handover {
     pub(super) shared: Arc<Shared>,
     /// What was registered for the request's URI.
     route: Option<Arc<UriHandler>>,
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Monitor<State>,
 }
 
 struct State {
@@ -81,13 +80,7 @@ impl Handover {
         route: Option<Arc<UriHandler>>,
     ) -> (EngineSide, Arc<Self>) {
         let state = State { stage: Stage::Pending, over: None, peer: Peer::Sending };
-        let handover = Arc::new(Self {
-            session,
-            shared,
-            route,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        });
+        let handover = Arc::new(Self { session, shared, route, state: Monitor::new(state) });
         (EngineSide(handover.clone()), handover)
     }
 
@@ -98,43 +91,41 @@ impl Handover {
     /// [`Error::Closed`] if the session has ended, [`Error::ResponseStarted`] if the handler has
     /// answered; [`Error::WouldBlockWorker`].
     pub(super) fn claim(&self) -> Result<Box<Conn>> {
-        let mut state = self.lock();
-        loop {
-            state.check()?;
+        self.state.wait_for(|state| {
+            if let Err(error) = state.check() {
+                return Some(Err(error));
+            }
             match core::mem::replace(&mut state.stage, Stage::Taken) {
-                Stage::Offered(conn) => return Ok(conn),
+                Stage::Offered(conn) => return Some(Ok(conn)),
                 stage => state.stage = stage,
             }
-            if is_worker_thread() {
-                return Err(Error::WouldBlockWorker);
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+            is_worker_thread().then_some(Err(Error::WouldBlockWorker))
+        })
     }
 
     /// Takes the connection if the thread may have it and never had it; if the handler has not
     /// returned, it won't be offered any more.
     pub(super) fn give_up(&self) -> Option<Box<Conn>> {
-        let mut state = self.lock();
-        match core::mem::replace(&mut state.stage, Stage::Taken) {
-            Stage::Offered(conn) => return Some(conn),
-            Stage::Pending => state.stage = Stage::Abandoned,
-            stage => state.stage = stage,
-        }
-        None
+        self.state.with(|state| {
+            match core::mem::replace(&mut state.stage, Stage::Taken) {
+                Stage::Offered(conn) => return Some(conn),
+                Stage::Pending => state.stage = Stage::Abandoned,
+                stage => state.stage = stage,
+            }
+            None
+        })
     }
 
     /// Lets the engine have the connection and blocks until it gives it back.
     pub(super) fn wait(self: &Arc<Self>, conn: Box<Conn>, wait: Wait) -> (Box<Conn>, Wake) {
         self.send_back(conn, Ask::Wait(wait));
-        let mut state = self.lock();
-        loop {
-            match core::mem::replace(&mut state.stage, Stage::Taken) {
-                Stage::Back(conn, wake) => return (conn, wake),
-                stage => state.stage = stage,
+        self.state.wait_for(|state| match core::mem::replace(&mut state.stage, Stage::Taken) {
+            Stage::Back(conn, wake) => Some((conn, wake)),
+            stage => {
+                state.stage = stage;
+                None
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        })
     }
 
     /// Lets the engine have the connection.
@@ -154,46 +145,40 @@ impl Handover {
 
     /// Whether the session goes on with this request.
     pub(super) fn check(&self) -> Result {
-        self.lock().check()
+        self.state.with(|state| state.check())
     }
 
     /// What the peer still does, as far as the engine knows.
     pub(super) fn peer(&self) -> Peer {
-        self.lock().peer
+        self.state.with(|state| state.peer)
     }
 
     fn hand(&self, conn: Box<Conn>, wake: Wake) -> Result<(), Box<Conn>> {
-        let mut state = self.lock();
-        state.stage = match state.stage {
-            Stage::Pending => Stage::Offered(conn),
-            Stage::Abandoned => return Err(conn),
-            Stage::Offered(_) | Stage::Taken | Stage::Back(..) => Stage::Back(conn, wake),
-        };
-        self.changed.notify_one();
-        Ok(())
+        self.state.change(|state| {
+            state.stage = match state.stage {
+                Stage::Pending => Stage::Offered(conn),
+                Stage::Abandoned => return Err(conn),
+                Stage::Offered(_) | Stage::Taken | Stage::Back(..) => Stage::Back(conn, wake),
+            };
+            Ok(())
+        })
     }
 
     fn end(&self, over: Over) {
-        let mut state = self.lock();
-        if let Over::Closed = state.over.get_or_insert(over) {
-            state.peer = Peer::Gone;
-        }
-        // What nobody has claimed nobody gets any more.
-        let unclaimed = match core::mem::replace(&mut state.stage, Stage::Taken) {
-            Stage::Offered(conn) => Some(conn),
-            stage => {
-                state.stage = stage;
-                None
+        let unclaimed = self.state.change(|state| {
+            if let Over::Closed = state.over.get_or_insert(over) {
+                state.peer = Peer::Gone;
             }
-        };
-        self.changed.notify_one();
-        drop(state);
+            // What nobody has claimed nobody gets any more.
+            match core::mem::replace(&mut state.stage, Stage::Taken) {
+                Stage::Offered(conn) => Some(conn),
+                stage => {
+                    state.stage = stage;
+                    None
+                }
+            }
+        });
         drop(unclaimed);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // It is whole after every statement.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -242,7 +227,7 @@ impl EngineSide {
 
     /// Lets the thread know what the peer still does.
     pub(crate) fn set_peer(&self, peer: Peer) {
-        self.0.lock().peer = peer;
+        self.0.state.with(|state| state.peer = peer);
     }
 
     /// The handler that has detached the request.
@@ -309,5 +294,7 @@ impl Drop for Return {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom, target_os = "linux"))]
+mod model;
+#[cfg(all(test, not(loom)))]
 mod tests;

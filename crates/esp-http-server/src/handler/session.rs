@@ -95,8 +95,7 @@ impl Request<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] and [`Error::Closed`] if it
-    /// could not leave.
+    /// [`Error::TimedOut`] and [`Error::Closed`] if it could not leave.
     pub fn set_transport(&mut self, transport: Box<dyn SessionTransport>) -> Result {
         let io = self.link.conn().io();
         if io.tx_ahead_len > 0 || !io.tx.is_empty() {

@@ -15,6 +15,9 @@ const BODIES: &str = include_str!("bodies.rs");
 const BODY_DECODER: &str = include_str!("../../proto/body/tests.rs");
 const COOKIE: &str = include_str!("../../proto/cookie.rs");
 const DETACHED_PLACES: &str = include_str!("detached/places.rs");
+const DEADLOCKS: &str = include_str!("../../../tests/deadlocks.rs");
+const DETACHED_AWAY: &str = include_str!("detached/away.rs");
+const DETACHED_STOPPING: &str = include_str!("detached/stopping.rs");
 const EVENT_STREAM: &str = include_str!("../../proto/event_stream.rs");
 const EVENT_STREAMS: &str = include_str!("event_streams.rs");
 const FORM: &str = include_str!("../../proto/form.rs");
@@ -181,6 +184,14 @@ const CLASSES: &[Class] = &[
             (STOP, "a_work_function_can_stop_the_server"),
             (HANDLERS, "a_handler_can_reach_the_server_it_runs_in"),
             (WORK, "work_that_queues_work_lets_sessions_be_served"),
+            (DEADLOCKS, "stop_may_be_called_anywhere"),
+            (DEADLOCKS, "a_session_may_be_closed_anywhere"),
+            (DEADLOCKS, "work_may_be_queued_anywhere_until_it_is_refused"),
+            (
+                DEADLOCKS,
+                "a_server_may_be_joined_anywhere_and_its_own_threads_are_told_that_they_cannot",
+            ),
+            (DEADLOCKS, "a_detached_request_may_be_waited_for_and_dropped_anywhere"),
         ],
     },
     Class {
@@ -190,6 +201,11 @@ const CLASSES: &[Class] = &[
             (RANDOM, "whatever_happens_a_server_that_stops_leaves_nothing_behind"),
             (STOP, "after_stop_timeout_waiting_handlers_are_told_and_everything_closes"),
             (WORK, "work_reaches_no_session_that_has_ended_or_is_ending"),
+            (DETACHED_STOPPING, "after_stop_timeout_all_are_cut_off_and_may_outlive_the_server"),
+            (
+                DETACHED_AWAY,
+                "a_session_that_somebody_closes_is_closed_at_once_and_the_thread_finds_out",
+            ),
             (HANDLERS, "a_server_that_is_dropped_tells_waiting_handlers_to_end"),
         ],
     },
