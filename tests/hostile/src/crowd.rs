@@ -247,11 +247,13 @@ impl Progress<'_> {
                 let first = story.first_words();
                 self.complain(format!("not answered with {statuses:?}, but {first:?}"));
             }
-            Expect::WsClose(code) if story.close_code() == Some(code) => {}
-            Expect::WsClose(code) => {
+            Expect::WsClose(codes) if story.close_code().is_some_and(|it| codes.contains(&it)) => {}
+            Expect::WsClose(codes) => {
                 let came = story.close_code();
                 let first = story.first_words();
-                self.complain(format!("close code {came:?}, not {code}; first came {first:?}"));
+                self.complain(format!(
+                    "close code {came:?}, not one of {codes:?}; first came {first:?}"
+                ));
             }
         }
     }

@@ -180,6 +180,6 @@ pub(crate) enum Expect {
     CutUnseen(Duration),
     /// Answers with one of these statuses first, and closes.
     Status(&'static [u16]),
-    /// Takes the upgrade, and closes with this code.
-    WsClose(u16),
+    /// Takes the upgrade, and closes with one of these codes.
+    WsClose(&'static [u16]),
 }
