@@ -1,7 +1,6 @@
 //! `bench counts`: what a request costs in instructions, heap allocations and system calls. These
 //! don't depend on what else the machine does, so they are compared with a baseline.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,18 +61,19 @@ pub(crate) fn run(args: &args::Counts) -> Result<ExitCode, Failure> {
     let scenarios = chosen(&args.only)?;
     let counter =
         Counter { programs: Programs::build(Peers::None)?, directory: programs::output_dir()? };
-    let mut counted = BTreeMap::new();
+    let mut counted = Vec::new();
     for scenario in scenarios {
         for count in Count::ALL {
-            let per_answer = counter.per_answer(scenario, count)?;
-            counted.insert(count.key(scenario.name), per_answer);
+            counted.push((count, scenario.name, counter.per_answer(scenario, count)?));
         }
     }
     let made_with = machine::first_line("rustc", "--version");
     if args.bless {
         let mut baseline = Baseline::load().unwrap_or_default();
         baseline.made_with = made_with;
-        baseline.per_answer.extend(counted);
+        for (count, scenario, value) in counted {
+            baseline.per_answer.insert(count.key(scenario), value);
+        }
         baseline.save()?;
         println!("written: {}", baseline::path().display());
         return Ok(ExitCode::SUCCESS);
@@ -83,8 +83,8 @@ pub(crate) fn run(args: &args::Counts) -> Result<ExitCode, Failure> {
         println!("The baseline is of {}, this is {made_with}.", baseline.made_with);
     }
     let mut exceeded = 0;
-    for (key, value) in &counted {
-        let outcome = baseline.compare(key, *value);
+    for &(count, scenario, value) in &counted {
+        let (key, outcome) = (count.key(scenario), baseline.compare(count, scenario, value));
         println!("{key:28}{value:>12.2}  {outcome}");
         exceeded += usize::from(matches!(outcome, Outcome::More(_) | Outcome::Unknown));
     }
