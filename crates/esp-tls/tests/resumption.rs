@@ -480,4 +480,40 @@ mod an_identity_in_a_ticket {
             }
         }
     }
+
+    #[test]
+    fn that_cannot_be_verified_because_the_clock_broke_costs_one_session() {
+        /// A clock that breaks after so many more looks at it.
+        #[derive(Clone, Debug)]
+        struct Breaking(Arc<std::sync::atomic::AtomicIsize>);
+        impl esp_tls::Clock for Breaking {
+            fn unix_time(&self) -> Option<Duration> {
+                let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+                assert_ne!(left, 0, "the clock broke");
+                esp_tls::SystemClock.unix_time()
+            }
+        }
+        let server = &pki().server;
+        for versions in BOTH {
+            // At each look in turn, whoever takes it.
+            for looks in 0..8 {
+                let clock = Breaking(Arc::new(std::sync::atomic::AtomicIsize::new(-1)));
+                let config =
+                    TlsConfig::with_clock(&server.cert_pem, &server.key_pem, clock.clone())
+                        .and_then(|config| config.session_tickets(SessionTickets::On))
+                        .and_then(|config| {
+                            config.client_ca(&pki().ca.cert_pem, ClientAuth::Required)
+                        })
+                        .unwrap();
+                let client = client(Some(&pki().client), versions);
+                Pair::connected(&config, &client);
+                clock.0.store(looks, std::sync::atomic::Ordering::Relaxed);
+                if let Err(error) = Pair::new(&config, &client).handshake() {
+                    assert_eq!(error.kind(), &TlsErrorKind::Panicked, "look {looks}");
+                }
+                clock.0.store(-1, std::sync::atomic::Ordering::Relaxed);
+                Pair::connected(&config, &client);
+            }
+        }
+    }
 }

@@ -145,7 +145,7 @@ impl Connection {
                 return Ok(());
             }
         }
-        let Err(error) = self.verify_again(&pending.how) else {
+        let Err(error) = contain_panic(|| self.verify_again(&pending.how))? else {
             return Ok(());
         };
         // Nothing of our answer has left yet.
