@@ -124,6 +124,7 @@ pub use handler::{
     Response, Stacks, WsClosed, WsClosedBy, WsFrame, WsQueuePolicy, WsRequest,
 };
 pub use net::{Net, NetError, NetId, RxBuf, TxBuf};
+pub use proto::auth::BasicAuth;
 pub use proto::event_stream::StreamEvent;
 pub use proto::form::Form;
 pub use proto::head::{BodyLen, Version};

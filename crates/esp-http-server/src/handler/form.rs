@@ -37,12 +37,13 @@ impl Request<'_> {
     /// `limit` bytes at most.
     ///
     /// ```
-    /// # use esp_http_server::{Error, Request, Result, Status};
+    /// # use esp_http_server::{Error, Request, Result, Status, proto::auth::secrets_match};
     /// fn login(req: &mut Request) -> Result {
     ///     let form = req.form(1024)?;
-    ///     match (form.value("user"), form.value("password")) {
-    ///         (Some("admin"), Some("secret")) => req.respond().redirect(Status::SEE_OTHER, "/"),
-    ///         _ => Err(Error::Refused(Status::FORBIDDEN, "wrong password".into())),
+    ///     let password = form.value("password").unwrap_or_default();
+    ///     match secrets_match(password.as_bytes(), b"correct horse") {
+    ///         true => req.respond().redirect(Status::SEE_OTHER, "/"),
+    ///         false => Err(Error::Refused(Status::FORBIDDEN, "wrong password".into())),
     ///     }
     /// }
     /// ```

@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::response::Response;
 use super::task::{Link, Wait};
 use crate::error::{Error, Result};
+use crate::proto::auth::BasicAuth;
 use crate::proto::cookie;
 use crate::proto::head::{BodyLen, Version};
 use crate::proto::method::Method;
@@ -105,6 +106,25 @@ impl<'t> Request<'t> {
     /// skipped.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         self.header_values("Cookie").flat_map(cookie::pairs)
+    }
+
+    /// Who the client says it is, if it says so by `Authorization: Basic` (RFC 7617), once and by its
+    /// rules. Whoever gets no such answer is asked by
+    /// [`ask_for_password`](crate::Response::ask_for_password).
+    ///
+    /// ```
+    /// # use esp_http_server::{Request, Result};
+    /// fn settings(req: &mut Request) -> Result {
+    ///     if !req.basic_auth().is_some_and(|auth| auth.matches("admin", "correct horse")) {
+    ///         return req.respond().ask_for_password("settings");
+    ///     }
+    ///     req.respond().send("<h1>Settings</h1>")
+    /// }
+    /// ```
+    pub fn basic_auth(&self) -> Option<BasicAuth> {
+        let mut values = self.header_values("Authorization");
+        let auth = BasicAuth::parse(values.next()?);
+        auth.filter(|_| values.next().is_none())
     }
 
     /// The head as it was sent, from the method to the empty line (upstream's

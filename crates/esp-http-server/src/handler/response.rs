@@ -213,6 +213,19 @@ impl<'r, 't> Response<'r, 't> {
         response.content_type(PLAIN_TEXT).send(location)
     }
 
+    /// Sends 401, for which a browser asks its user for a name and a password and comes back with them
+    /// (RFC 7617). `realm` is what they are for; the browser may show it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidField`] if `realm` has a control character; those of [`send`](Self::send).
+    pub fn ask_for_password(self, realm: &str) -> Result {
+        let realm = realm.replace('\\', r"\\").replace('"', "\\\"");
+        let challenge = alloc::format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
+        let response = self.header("WWW-Authenticate", challenge);
+        response.send_err(ErrorCode::Unauthorized, None)
+    }
+
     /// Sends an error, now and without the error handler for it (upstream's `httpd_resp_send_err`),
     /// with `text` as its body or else the code's default text. The fields that were set before go with
     /// it: the `WWW-Authenticate` of a 401. [`Request::handle_err`] is the way that asks the error

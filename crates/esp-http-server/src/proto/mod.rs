@@ -16,8 +16,10 @@
 //! | [`form`] | urlencoded forms | URL standard §5 |
 //! | [`event_stream`] | server-sent events | HTML standard §9.2 |
 //! | [`cookie`] | the `Cookie` field | 6265 |
+//! | [`auth`] | the `Authorization` field, secrets compared in constant time | 7617 |
 //! | [`ws`] | WebSocket: handshake, frames, messages, compression | 6455, 7692 |
 
+pub mod auth;
 pub mod body;
 pub mod cookie;
 pub mod event_stream;

@@ -306,3 +306,34 @@ fn recv_fills_buffers_of_any_size() {
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{size}: {text}");
     }
 }
+
+#[test]
+fn a_password_is_asked_for_until_it_is_the_right_one() {
+    let page = |request: &mut Request| match request.basic_auth() {
+        Some(auth) if auth.matches("admin", "secret") => request.respond().send("settings"),
+        _ => request.respond().ask_for_password("the \"device\""),
+    };
+    let challenge = "WWW-Authenticate: Basic realm=\"the \\\"device\\\"\", charset=\"UTF-8\"\r\n";
+    let good = "Authorization: Basic YWRtaW46c2VjcmV0";
+    assert_eq!(answer(page, with_fields(good)), ok("settings"));
+    let empty = "Authorization: Basic Og==";
+    let prefix = "Authorization: Basic YWRtaW46c2VjcmU=";
+    let twice = format!("{good}\r\n{good}");
+    for fields in ["X: y", empty, prefix, "Authorization: Bearer YWRtaW46c2VjcmV0", &twice] {
+        let text = answer(page, with_fields(fields));
+        assert!(text.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{fields}: {text}");
+        assert!(text.contains(challenge), "{fields}: {text}");
+    }
+}
+
+#[test]
+fn a_realm_is_one_line() {
+    let text = answer(
+        |request| match request.respond().ask_for_password("a\r\nSet-Cookie: b=c") {
+            Err(Error::InvalidField(_)) => request.respond().send("refused"),
+            other => other,
+        },
+        get("/"),
+    );
+    assert_eq!(text, ok("refused"));
+}
