@@ -5,6 +5,7 @@
 //! curl http://localhost:8080/users/7/posts/42
 //! curl --data 'are you there?' http://localhost:8080/echo
 //! curl -X DELETE http://localhost:8080/any
+//! curl --user ESP32:ESP32Webserver http://localhost:8080/basic_auth
 //! curl -X PUT --data 0 http://localhost:8080/ctrl     # /hello and /echo are gone: 404
 //! curl -X PUT --data 1 http://localhost:8080/ctrl     # and there again
 //! ```
@@ -33,6 +34,16 @@ fn echo(req: &mut Request) -> Result {
 fn any(req: &mut Request) -> Result {
     let text = format!("{} is fine with me\n", req.method().as_str());
     req.respond().content_type("text/plain").send(text)
+}
+
+/// Asks for a user and a password. Over plain HTTP anybody on the way can read them.
+fn basic_auth(req: &mut Request) -> Result {
+    match req.basic_auth() {
+        Some(auth) if auth.matches("ESP32", "ESP32Webserver") => {
+            req.respond().content_type("text/plain").send("you may come in\n")
+        }
+        _ => req.respond().ask_for_password("the rest"),
+    }
 }
 
 /// Takes `/hello` and `/echo` away and brings them back, while the server runs.
@@ -64,6 +75,7 @@ fn main() -> Result {
         .get("/users/{user}/posts/{post}", post)
         .post("/echo", echo)
         .any("/any", any)
+        .get("/basic_auth", basic_auth)
         .put("/ctrl", ctrl)
         .err_handler(ErrorCode::NotFound, not_found)
         .start()?;

@@ -54,6 +54,18 @@ class HttpSimple(unittest.TestCase):
         self.assertEqual(deleted.body, b"DELETE is fine with me\n")
         self.assertEqual((put.status, put.field("Allow")), (405, "GET, HEAD, OPTIONS"))
 
+    def test_asks_for_a_password(self):
+        url = self.url("/basic_auth")
+        nobody, wrong, prefix, right = curl(
+            [url],
+            ["--user", "ESP32:", url],
+            ["--user", "ESP32:ESP32Web", url],
+            ["--user", "ESP32:ESP32Webserver", url],
+        )
+        self.assertEqual(statuses([nobody, wrong, prefix, right]), [401, 401, 401, 200])
+        self.assertEqual(nobody.field("WWW-Authenticate"), 'Basic realm="the rest", charset="UTF-8"')
+        self.assertEqual(right.body, b"you may come in\n")
+
     def test_takes_routes_away_and_brings_them_back(self):
         hello, echo = [self.url("/hello")], ["--data", "x", self.url("/echo")]
 

@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn what_is_no_base64_of_a_user_and_a_password_is_nothing() {
-        for bad in ["", "YTp", "YTpi=", "Y Tpi", "YTpi YTpi", "YTpi,", "YTo", "_-==", "YT=i", "===="]
+        for bad in
+            ["", "YTp", "YTpi=", "Y Tpi", "YTpi YTpi", "YTpi,", "YTo", "_-==", "YT=i", "===="]
         {
             assert!(BasicAuth::parse(format!("Basic {bad}").as_bytes()).is_none(), "{bad:?}");
         }

@@ -1,6 +1,6 @@
 //! The engine as its clients see it, in one thread, without sockets and without sleeping: `support`
-//! has the network, the clients and the clock.
-//! `known_classes` says which of them, and of the parsers', keep out what others have had.
+//! has the network, the clients and the clock. `docs/security.md` says which of them, and of the
+//! parsers', keep out what other servers have had.
 
 mod bodies;
 mod contexts;
@@ -11,7 +11,6 @@ mod errors;
 mod event_streams;
 mod eviction;
 mod handlers;
-mod known_classes;
 mod limits;
 mod misuse;
 mod net_contract;
