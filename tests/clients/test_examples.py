@@ -77,8 +77,7 @@ class WssServer(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(opened["response"]["status"], 101)
 
             wait_for(lambda: "Connection: open" in page.text(), "the page to say that it is open")
-            shown = "document.querySelector('#clients').textContent"
-            wait_for(lambda: page.evaluate(shown) != "", "the page to show who is connected")
+            wait_for(lambda: "Connected now: 1" in page.text(), "the page to show who is there")
 
             # As a person would: type into the page's field, press Enter, read the answer.
             page.evaluate("document.querySelector('input').focus()")
@@ -91,6 +90,18 @@ class WssServer(unittest.IsolatedAsyncioTestCase):
                 wait_for(lambda: line in page.text(), f"{line!r} on the page")
             page.screenshot(ARTIFACTS / "wss_server.png")
             self.assertEqual(page.errors(), [])
+
+    def test_shows_others_as_they_come_and_go(self):
+        with running("wss_server", "--port", "0") as server, browser() as chromium:
+            pages = [chromium.open(server.url()) for _ in range(3)]
+            shown = "document.querySelectorAll('#clients span').length"
+            for page in pages:
+                wait_for(lambda: page.evaluate(shown) == 3, "the page to show all three")
+            pages.pop().call("Page.close")
+            for page in pages:
+                wait_for(lambda: "Connected now: 2" in page.text(), "the page to show who stayed")
+                self.assertEqual(page.evaluate(shown), 2)
+                self.assertEqual(page.errors(), [])
 
 
 class WsEchoServer(unittest.IsolatedAsyncioTestCase):

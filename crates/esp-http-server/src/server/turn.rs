@@ -286,6 +286,9 @@ where
     }
 
     fn begin_closing(&mut self) -> Step {
+        if self.conn().ws.is_some() {
+            self.worker.mailbox().session_closing(self.session.id);
+        }
         self.session.timers.stop_all_but(Timer::Send);
         self.session.phase = Phase::Closing { shut: false };
         Step::Again

@@ -136,8 +136,8 @@ impl WsUriHandler {
     /// mixes secrets with text of others' choosing its length gives the secrets away. What it costs in
     /// memory, [`DeflateConfig`] decides; its default keeps nothing between messages.
     ///
-    /// A message's limit holds for what it inflates to. What is no shorter for it is sent as it is,
-    /// and so are fragments. What [`WsClient`](super::WsClient) and broadcasts send is compressed in
+    /// A message's limit holds for what it inflates to. What is no shorter for it is sent as it is.
+    /// What [`WsClient`](super::WsClient) and broadcasts send is compressed in
     /// the server, a broadcast once per worker and size of window, for all clients without context
     /// takeover; those with it need a compression each.
     #[cfg(feature = "deflate")]

@@ -85,6 +85,15 @@ impl WsDeflate {
         deflater.deflate(payload, self.compression, &mut compressed);
         (!is_shared || compressed.len() < payload.len()).then_some(compressed)
     }
+
+    /// The compressed payload of another fragment of a handler's message, of which the first was
+    /// [compressed](Self::compress).
+    pub(super) fn compress_more(&mut self, fragment: &[u8]) -> Vec<u8> {
+        let deflater = self.deflater.as_mut().expect("it is there while the handler runs");
+        let mut compressed = Vec::new();
+        deflater.deflate_more(fragment, self.compression, &mut compressed);
+        compressed
+    }
 }
 
 /// Appends a message as one compressed frame.

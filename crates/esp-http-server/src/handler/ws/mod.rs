@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::task::{Link, Wait};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::server::{ServerHandle, SessionId};
 
 #[cfg(feature = "deflate")]
@@ -26,7 +26,7 @@ pub(crate) use message::Outgoing;
 pub(crate) use message::encodes;
 pub use queue::WsQueuePolicy;
 pub(crate) use queue::{Admission, Completion, Push, Pushed, push, release, send_close, send_ping};
-pub(crate) use recv::{Received, Sink, receive};
+pub(crate) use recv::{Received, Sink, receive, receive_control};
 pub use send::Fragments;
 pub(crate) use state::{Closing, Opening, WsState};
 pub use state::{ControlFrames, WsClosed, WsClosedBy, WsFrame};
@@ -81,12 +81,18 @@ impl<'t> WsRequest<'t> {
     }
 
     /// Waits for `duration`, or until the session ends. What others send the client leaves meanwhile.
+    /// Pings are answered and a close ends the sleep, unless the handler is to see them
+    /// ([`ControlFrames::Handler`]) or there is more to read before them.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::Closed`].
     pub fn sleep(&mut self, duration: Duration) -> Result {
-        self.link.wait(Wait::For(duration))
+        self.link.wait(Wait::For(duration))?;
+        match self.link.conn().ws().closing() {
+            Closing::Done => Err(Error::Closed),
+            Closing::No | Closing::Sent => Ok(()),
+        }
     }
 }
 

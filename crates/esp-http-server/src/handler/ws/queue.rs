@@ -175,6 +175,9 @@ pub(crate) fn push(
     #[cfg(feature = "deflate")] shared: &mut SharedDeflater,
 ) -> Pushed {
     if conn.ws().closing != Closing::No {
+        if let Some(done) = done {
+            done.tell(Err(Error::Closed));
+        }
         return Pushed::Taken;
     }
     let (limit, policy) = (conn.shared.config.ws_queue_len, conn.shared.config.ws_queue_policy);

@@ -28,15 +28,10 @@ impl WsRequest<'_> {
     pub fn message(&mut self, limit: usize) -> Result<Message> {
         self.limit_message(limit as u64)?;
         let mut payload = Vec::new();
-        let kind = loop {
-            let received = self.next(&mut Sink::Append(&mut payload))?;
-            if let Received::Part { kind, end: End::Message, .. } = received {
-                break kind;
-            }
-            // The server deals with control frames that come before the message ends.
-        };
+        let kind = self.collect(&mut payload);
+        // Also of what is left of a message for which the handler did not wait.
         self.limit_message(u64::MAX)?;
-        Ok(Message::new(kind, payload))
+        Ok(Message::new(kind?, payload))
     }
 
     /// Receives a frame: of a message the next fragment, which often is all of it (upstream's
@@ -159,6 +154,17 @@ impl WsRequest<'_> {
         }
     }
 
+    /// Appends payload up to the end of a message.
+    fn collect(&mut self, payload: &mut Vec<u8>) -> Result<MessageKind> {
+        loop {
+            let received = self.next(&mut Sink::Append(payload))?;
+            if let Received::Part { kind, end: End::Message, .. } = received {
+                return Ok(kind);
+            }
+            // The server deals with control frames that come before the message ends.
+        }
+    }
+
     /// Waits for what comes next. Control frames that the handler is not to see are dealt with.
     fn next(&mut self, sink: &mut Sink<'_>) -> Result<Received> {
         loop {
@@ -263,6 +269,15 @@ pub(crate) fn receive(conn: &mut Conn, sink: &mut Sink<'_>) -> Result<Received> 
     };
     io.rx.consume(consumed);
     Ok(received)
+}
+
+/// As [`receive`], if what comes next is a control frame that is the server's to deal with.
+pub(crate) fn receive_control(conn: &mut Conn) -> Option<Result<Received>> {
+    let (ws, io) = conn.ws_and_io();
+    let is_control = io.rx.as_slice().first().is_some_and(|first| first & 0x08 != 0);
+    let is_ours = ws.control_frames == ControlFrames::Server && ws.closing != Closing::Done;
+    let is_next = is_ours && is_control && matches!(ws.reading, Reading::Nothing);
+    is_next.then(|| receive(conn, &mut Sink::Drop))
 }
 
 fn decode(ws: &mut WsState, input: &mut [u8], sink: &mut Sink<'_>) -> Result<Decoded, WsError> {

@@ -34,7 +34,7 @@ impl<'t> WsRequest<'t> {
     /// [`Error::Closed`]; [`Error::MessageStarted`] while others are not finished.
     pub fn text_fragments(&mut self) -> Result<Fragments<'_, 't, str>> {
         self.check_open()?;
-        Ok(Fragments { ws: self, next: Opcode::Text, pieces: PhantomData })
+        Ok(Fragments::new(self, Opcode::Text))
     }
 
     /// Begins a binary message that is sent in fragments; see [`Fragments`].
@@ -44,7 +44,7 @@ impl<'t> WsRequest<'t> {
     /// [`Error::Closed`]; [`Error::MessageStarted`] while others are not finished.
     pub fn binary_fragments(&mut self) -> Result<Fragments<'_, 't, [u8]>> {
         self.check_open()?;
-        Ok(Fragments { ws: self, next: Opcode::Binary, pieces: PhantomData })
+        Ok(Fragments::new(self, Opcode::Binary))
     }
 
     /// Sends a ping with a payload of 125 bytes at most; what is longer is cut.
@@ -134,8 +134,12 @@ enum Fin {
 /// is text, or of bytes (RFC 6455, section 5.4).
 ///
 /// No other message gets between them. Those from elsewhere wait until it is finished; only pings,
-/// pongs and a close pass. Fragments are not compressed. Without [`finish`](Self::finish) the session
-/// is closed with code 1011 when the handler has returned.
+/// pongs and a close pass. Without [`finish`](Self::finish) the session is closed with code 1011 when
+/// the handler has returned.
+///
+/// If compression was agreed on, each fragment leaves with all that was sent before it, so that many
+/// small ones compress badly. Without context takeover each stands for itself, and the message goes as
+/// it is unless its first fragment becomes shorter.
 ///
 /// ```
 /// # use esp_http_server::{Result, WsRequest};
@@ -153,16 +157,30 @@ pub struct Fragments<'r, 't, P: ?Sized + AsRef<[u8]>> {
     ws: &'r mut WsRequest<'t>,
     /// Of the next fragment.
     next: Opcode,
+    /// Whether the first fragment went compressed, and so all of them must.
+    #[cfg(feature = "deflate")]
+    is_compressed: bool,
     pieces: PhantomData<fn(&P)>,
 }
 
-impl<'t, P: ?Sized + AsRef<[u8]>> Fragments<'_, 't, P> {
+impl<'r, 't, P: ?Sized + AsRef<[u8]>> Fragments<'r, 't, P> {
+    fn new(ws: &'r mut WsRequest<'t>, opcode: Opcode) -> Self {
+        Self {
+            ws,
+            next: opcode,
+            #[cfg(feature = "deflate")]
+            is_compressed: false,
+            pieces: PhantomData,
+        }
+    }
+
     /// Sends a fragment as a frame of its own; waits while the client has too much to take. An empty
     /// one sends nothing.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], [`Error::TimedOut`].
+    /// [`Error::Closed`], [`Error::TimedOut`]; [`Error::MessageStarted`] if this is the first one and
+    /// others, which were begun meanwhile, are not finished.
     pub fn send(&mut self, fragment: &P) -> Result {
         let fragment = fragment.as_ref();
         if fragment.is_empty() {
@@ -199,18 +217,48 @@ impl<'t, P: ?Sized + AsRef<[u8]>> Fragments<'_, 't, P> {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], [`Error::TimedOut`].
+    /// Those of [`send`](Self::send).
     pub fn finish(mut self) -> Result {
         self.send_frame(Fin::Yes, &[])
     }
 
-    fn send_frame(&mut self, fin: Fin, payload: &[u8]) -> Result {
-        if self.ws.link.conn().ws().closing != Closing::No {
-            return Err(Error::Closed);
+    fn send_frame(&mut self, fin: Fin, piece: &[u8]) -> Result {
+        match self.next {
+            Opcode::Continuation if self.ws.link.conn().ws().closing != Closing::No => {
+                return Err(Error::Closed);
+            }
+            Opcode::Continuation => {}
+            _ => self.ws.check_open()?,
         }
-        self.ws.send_frame(self.next, fin, Rsv::NONE, payload)?;
+        let (payload, rsv) = self.compressed(piece);
+        self.ws.send_frame(self.next, fin, rsv, &payload)?;
         self.next = Opcode::Continuation;
         Ok(())
+    }
+
+    #[cfg(feature = "deflate")]
+    fn compressed<'p>(&mut self, piece: &'p [u8]) -> (Cow<'p, [u8]>, Rsv) {
+        // What ends the message is no part of it.
+        if piece.is_empty() {
+            return (Cow::Borrowed(piece), Rsv::NONE);
+        }
+        if self.next != Opcode::Continuation {
+            let (payload, rsv) = self.ws.compressed(piece);
+            self.is_compressed = rsv == Rsv::RSV1;
+            return (payload, rsv);
+        }
+        match &mut self.ws.link.conn_mut().ws_mut().deflate {
+            Some(deflate) if self.is_compressed => {
+                (Cow::Owned(deflate.compress_more(piece)), Rsv::NONE)
+            }
+            _ => (Cow::Borrowed(piece), Rsv::NONE),
+        }
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "it is asked with the feature `deflate`")]
+    fn compressed<'p>(&mut self, piece: &'p [u8]) -> (Cow<'p, [u8]>, Rsv) {
+        (Cow::Borrowed(piece), Rsv::NONE)
     }
 }
 

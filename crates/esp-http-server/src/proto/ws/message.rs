@@ -27,7 +27,8 @@ pub use utf8::Utf8Stream;
 pub struct Limits {
     /// The most bytes of a message, all its frames together, and inflated if it was compressed. The
     /// frames of a compressed one may have an eighth more and 64 bytes, as data that can't be
-    /// compressed grows a little.
+    /// compressed grows a little, and 16 bytes for each frame behind the first, as its sender may have
+    /// flushed what came before.
     pub message_len: u64,
     /// The most frames of a message.
     pub fragment_count: u32,
@@ -185,6 +186,10 @@ enum Outcome {
 
 /// How much of a message [`MessageDecoder::decode_into`] inflates at once, in bytes.
 const INFLATE_LEN: usize = 2048;
+
+/// What a frame of a compressed message may cost beside its payload, in bytes: the head of a block, and
+/// the empty block of a flush, by which a sender has all of the frame's payload be in it.
+const FLUSH_LEN: u64 = 16;
 
 const NOTHING: Decoded = Decoded { consumed: 0, event: None };
 
@@ -369,7 +374,8 @@ impl MessageDecoder {
             Coding::Deflate => {
                 // Empty blocks would otherwise be a way to send for ever and say nothing. A code has
                 // 9 bits for a byte at worst.
-                message.len <= limit.saturating_add(limit / 8).saturating_add(64)
+                let flushes_len = u64::from(message.fragments) * FLUSH_LEN;
+                message.len <= limit.saturating_add(limit / 8).saturating_add(64 + flushes_len)
                     && message.inflated_len <= limit
             }
         };

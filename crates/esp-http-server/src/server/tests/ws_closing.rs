@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::support::*;
 use super::ws::{
-    BINARY, CLOSE, PING, TEXT, answer_close, expect_close, expect_frame, frame, frames, upgrade,
+    BINARY, CLOSE, PING, PONG, TEXT, answer_close, expect_close, expect_frame, frame, frames,
+    upgrade,
 };
 use crate::server::{HttpConfig, SessionKind};
 use crate::{CloseCode, Error, KeepAlive, Result, WsRequest};
@@ -22,6 +23,22 @@ fn engine(config: HttpConfig) -> (Engine, Log) {
                         Ok(())
                     }
                     text if text.payload() == b"sleep" => ws.sleep(secs(60)),
+                    text if text.payload() == b"close and sleep" => {
+                        ws.close(CloseCode::NORMAL, "");
+                        ws.sleep(secs(60))
+                    }
+                    text if text.payload() == b"another's end" => Err(Error::Closed),
+                    text if text.payload() == b"fail" => Err(Error::NoSession),
+                    text if text.payload() == b"panic" => panic_on_purpose(),
+                    text if text.payload() == b"torso" => {
+                        ws.text_fragments()?.send("torso")?;
+                        Err(Error::Closed)
+                    }
+                    text if text.payload() == b"tick" => loop {
+                        ws.send("tick")?;
+                        ws.sleep(secs(10))?;
+                    },
+                    text if text.payload() == b"big" => ws.send(vec![0; 200_000]),
                     message => ws.send(message),
                 }
             })
@@ -196,4 +213,152 @@ fn a_hook_that_panics_stops_nothing() {
     let other = engine.connect();
     other.send(get("/page"));
     other.expect(ok("/page"));
+}
+
+/// How a client that has said hello may be lost, and what the application is told of it.
+type Ending = (fn(&Engine, &Client), &'static str);
+
+const ENDINGS: [Ending; 16] = [
+    (|_, client| client.send(frame(CLOSE, b"\x03\xe8")), "Client 1000 "),
+    (|_, client| client.send(frame(TEXT, b"close")), "Server 4000 as you wish"),
+    (|_, client| client.send(frame(TEXT, b"close and sleep")), "Server 1000 "),
+    (|_, client| client.send(frame(TEXT, b"fail")), "Server 1011 "),
+    (|_, client| client.send(frame(TEXT, b"panic")), "Server 1011 "),
+    (|_, client| client.send(frame(TEXT, b"\xff")), "Server 1007 "),
+    (|_, client| client.send(frame(BINARY, &[0; 101])), "Server 1009 "),
+    (|_, client| client.send(frame(0x01, b"half a message")), "Server 1008 "),
+    (|_, client| client.finish(), "Nobody 0 "),
+    (|_, client| client.reset(), "Nobody 0 "),
+    (|engine, _| drop((0..3).map(|_| engine.connect()).collect::<Vec<_>>()), "Server 1013 "),
+    (|engine, _| engine.handle().stop(), "Server 1001 "),
+    (|engine, client| engine.handle().ws_client(client.session()).close().unwrap(), "Server 1001 "),
+    (|engine, client| engine.handle().close(client.session()).unwrap(), "Server 1001 "),
+    (
+        |engine, client| {
+            client.send(frame(TEXT, b"sleep"));
+            engine.handle().stop();
+        },
+        "Server 1001 ",
+    ),
+    (
+        |_, client| {
+            client.fill();
+            client.send(frame(TEXT, b"big"));
+        },
+        "Nobody 0 ",
+    ),
+];
+
+#[test]
+fn every_ending_is_told_once() {
+    for (number, (end, told)) in ENDINGS.into_iter().enumerate() {
+        let config = HttpConfig { max_open_sockets: 3, ..HttpConfig::default() };
+        let (engine, client, log) = connected(config);
+        client.send(frame(TEXT, b"hello"));
+        expect_frame(&client, TEXT, "hello");
+        let session = client.session();
+        end(&engine, &client);
+        engine.advance(secs(60));
+        let first_two: Vec<_> = log.take().into_iter().take(2).collect();
+        assert_eq!(first_two, [told, "closed"], "ending {number}");
+        assert_eq!(engine.handle().session_kind(session), None);
+        engine.advance(secs(60));
+        assert!(!log.take().iter().any(|line| line != "closed"), "ending {number} is told again");
+    }
+}
+
+#[test]
+fn who_closes_takes_no_more_messages_from_the_first_moment() {
+    let ends: [fn(&Client); 4] = [
+        |client| client.send(frame(CLOSE, b"\x03\xe8")),
+        |client| client.send(frame(TEXT, b"\xff")),
+        |client| client.send(frame(TEXT, b"close and sleep")),
+        |client| client.send([0x81, 0x00]),
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let (engine, client, _) = connected(HttpConfig::default());
+        let (handle, session) = (engine.handle(), client.session());
+        let other = handle.ws_client(session);
+        assert_eq!(handle.session_kind(session), Some(SessionKind::WebSocket));
+        end(&client);
+        assert_eq!(handle.session_kind(session), Some(SessionKind::Closing), "{number}");
+        assert_eq!(handle.ws_clients().count(), 0);
+        assert!(matches!(other.send("x"), Err(Error::Closed)), "{number}");
+        engine.advance(secs(60));
+        assert!(matches!(other.send("x"), Err(Error::NoSession)), "{number}");
+    }
+    // While its handler sleeps on, too; and what was on its way is told the same.
+    let (engine, client, log) = connected(HttpConfig::default());
+    client.send(frame(TEXT, b"sleep"));
+    let other = engine.handle().ws_client(client.session());
+    other.close_with(CloseCode::NORMAL, "").unwrap();
+    let noted = log.clone();
+    other.send_with("late", move |result| noted.note(format!("{result:?}")));
+    engine.run();
+    assert!(matches!(other.send("later"), Err(Error::Closed)));
+    assert_eq!(log.take(), ["Err(the session is closed)"]);
+}
+
+#[test]
+fn a_handler_that_sleeps_on_behind_its_close_has_no_more_time_than_the_client() {
+    let (engine, client, log) = connected(HttpConfig::default());
+    client.send(frame(TEXT, b"close and sleep"));
+    expect_close(&client, 1000);
+    engine.advance(millis(1999));
+    client.expect_open();
+    engine.advance(millis(1));
+    client.expect_closed();
+    assert_eq!(log.take(), ["Server 1000 ", "closed"]);
+}
+
+#[test]
+fn a_handler_that_fails_with_the_end_of_another_session_is_1011() {
+    for (said, before) in [("another's end", None), ("torso", Some((0x01, b"torso".to_vec())))] {
+        let (_, client, _) = connected(HttpConfig::default());
+        client.send(frame(TEXT, said.as_bytes()));
+        let close = Some((CLOSE, b"\x03\xf3".to_vec()));
+        let expected: Vec<_> = before.into_iter().chain(close).collect();
+        assert_eq!(frames(&client.received()), expected);
+    }
+}
+
+#[test]
+fn pings_are_answered_and_a_close_is_noticed_while_a_handler_sleeps() {
+    let (engine, client, log) = connected(HttpConfig::default());
+    client.send(frame(TEXT, b"tick"));
+    expect_frame(&client, TEXT, "tick");
+    for _ in 0..3 {
+        client.send(frame(PING, b"there?"));
+        expect_frame(&client, PONG, "there?");
+        engine.advance(secs(10));
+        expect_frame(&client, TEXT, "tick");
+    }
+    // More than is read ahead, byte by byte and all at once.
+    frame(PING, b"p").iter().for_each(|byte| client.send([*byte]));
+    expect_frame(&client, PONG, "p");
+    client.send(frame(PING, &[7; 100]).repeat(1000));
+    assert_eq!(frames(&client.received()).len(), 1000);
+    client.send(frame(CLOSE, b"\x03\xe8"));
+    expect_close(&client, 1000);
+    client.expect_lingering();
+    client.finish();
+    assert_eq!(log.take(), ["Client 1000 ", "closed"]);
+}
+
+#[test]
+fn a_sleeping_handler_keeps_its_message_and_what_follows_that() {
+    let (engine, client, log) = connected(HttpConfig::default());
+    client.send(frame(TEXT, b"tick"));
+    client.send([frame(TEXT, b"for later"), frame(PING, b""), frame(CLOSE, b"")].concat());
+    expect_frame(&client, TEXT, "tick");
+    engine.advance(secs(10));
+    expect_frame(&client, TEXT, "tick");
+    client.reset();
+    assert_eq!(log.take(), ["Nobody 0 ", "closed"]);
+    // What breaks the protocol ends it as a close does.
+    let (_, client, _) = connected(HttpConfig::default());
+    client.send(frame(TEXT, b"tick"));
+    client.send([0x8b, 0x80]);
+    let expected = [(TEXT, b"tick".to_vec()), (CLOSE, b"\x03\xea".to_vec())];
+    assert_eq!(frames(&client.received()), expected);
 }

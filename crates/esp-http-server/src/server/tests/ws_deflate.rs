@@ -37,16 +37,26 @@ fn engine(config: DeflateConfig) -> Engine {
             }
         };
         let fragments = |ws: &mut WsRequest| -> Result {
-            ws.message(10)?;
+            let said = ws.message(1000)?;
             let mut message = ws.text_fragments()?;
-            message.send("part")?;
+            for piece in str::from_utf8(said.payload())?.split('|') {
+                if piece == "sleep" {
+                    message.sleep(secs(1))?;
+                }
+                message.send(piece)?;
+            }
             message.finish()
+        };
+        let small = |ws: &mut WsRequest| -> Result {
+            let len = ws.message(100)?.payload().len();
+            ws.send(len.to_string())
         };
         server
             .uri_handler(UriHandler::ws("/ws", echo).deflate(config))
             .uri_handler(UriHandler::ws("/deaf", deaf).deflate(config))
             .uri_handler(UriHandler::ws("/parts", parts).deflate(config))
             .uri_handler(UriHandler::ws("/fragments", fragments).deflate(config))
+            .uri_handler(UriHandler::ws("/small", small).deflate(config))
             .ws("/plain", echo)
     })
 }
@@ -230,11 +240,101 @@ fn a_part_by_part_reader_is_given_inflated_parts() {
     expect_frame(&client, TEXT, said);
 }
 
+/// The frames that come for a message that is sent in these fragments, separated by `|`.
+fn sent_in(client: &Client, pieces: &str) -> Vec<(u8, Vec<u8>)> {
+    client.send(frame(TEXT, pieces.as_bytes()));
+    frames(&client.received())
+}
+
 #[test]
-fn fragments_that_a_handler_sends_are_not_compressed() {
+fn fragments_that_a_handler_sends_are_compressed_one_by_one() {
+    for config in [DeflateConfig::default(), TAKEOVER] {
+        let (_, client) = connected(config, "/fragments");
+        let mut codec = Codec::new(config.server);
+        let word = "to and fro ".repeat(20);
+        let pieces = [&*word, "x", &word];
+        let mut lens = Vec::new();
+        for _ in 0..3 {
+            let received = sent_in(&client, &pieces.join("|"));
+            let firsts: Vec<u8> = received.iter().map(|(first, _)| *first).collect();
+            assert_eq!(firsts, [0x41, 0x00, 0x00, 0x80], "the first says it for all");
+            let (mut payload, mut message) = (Vec::new(), Vec::new());
+            for ((_, fragment), piece) in received.iter().zip(pieces) {
+                // The client has all of a fragment with that, and not only with the next one.
+                payload.extend_from_slice(fragment);
+                message.extend_from_slice(piece.as_bytes());
+                let mut reader = Codec::new(config.server);
+                if config.server.context_takeover == ContextTakeover::Off {
+                    assert_eq!(reader.inflate(&payload), message);
+                }
+            }
+            assert_eq!(received[3].1, b"");
+            assert_eq!(codec.inflate(&payload), message);
+            lens.push(payload.len());
+        }
+        let is_shrinking = lens[2] < lens[0];
+        assert_eq!(is_shrinking, config == TAKEOVER, "{lens:?}");
+    }
+}
+
+#[test]
+fn other_messages_are_compressed_between_fragments() {
+    let (engine, client) = connected(DeflateConfig::default(), "/fragments");
+    let other = engine.connect();
+    upgrade(&other, "/ws", "permessage-deflate");
+    let word = "fro and to ".repeat(20);
+    client.send(frame(TEXT, format!("{word}|sleep|{word}").as_bytes()));
+    let mut received = client.received();
+    other.send(frame(TEXT, &text(1)));
+    let echo = frames(&other.received());
+    engine.advance(secs(1));
+    received.extend(client.received());
+    let payload: Vec<u8> = frames(&received).into_iter().flat_map(|(_, payload)| payload).collect();
+    let said = format!("{word}sleep{word}");
+    assert_eq!(Codec::new(DeflateConfig::default().server).inflate(&payload), said.as_bytes());
+    assert_eq!(Codec::new(DeflateConfig::default().server).inflate(&echo[0].1), text(1));
+}
+
+#[test]
+fn fragments_of_which_the_first_becomes_no_shorter_go_as_they_are() {
+    let (_, client) = connected(DeflateConfig::default(), "/fragments");
+    let long = "a".repeat(200);
+    let received = sent_in(&client, &format!("ab|{long}"));
+    let expected = [(0x01, b"ab".to_vec()), (0x00, long.into_bytes()), (0x80, vec![])];
+    assert_eq!(received, expected);
+    // With context the client's window must see it.
     let (_, client) = connected(TAKEOVER, "/fragments");
-    client.send(frame(TEXT, b"go"));
-    assert_eq!(frames(&client.received()), [(0x01, b"part".to_vec()), (0x80, vec![])]);
+    let received = sent_in(&client, "ab|cd");
+    assert_eq!(received[0].0, 0x41);
+    let payload: Vec<u8> = received.into_iter().flat_map(|(_, payload)| payload).collect();
+    assert_eq!(Codec::new(TAKEOVER.server).inflate(&payload), b"abcd");
+    // Of nothing at all there is nothing to compress.
+    assert_eq!(sent_in(&client, ""), [(0x81, vec![])]);
+}
+
+#[test]
+fn a_sender_that_flushes_every_little_fragment_is_within_the_limit() {
+    let (_, client) = connected(DeflateConfig::default(), "/small");
+    let how = DeflateConfig::default().client;
+    let mut deflater = Deflater::new();
+    for len in [100_u8, 101] {
+        let mut sent = Vec::new();
+        for number in 0..len {
+            let mut payload = Vec::new();
+            deflater.deflate(&[number], how, &mut payload);
+            let is_last = number == len - 1;
+            if !is_last {
+                payload.extend([0, 0, 0xff, 0xff]);
+            }
+            let opcode = if number == 0 { 0x42 } else { 0x00 };
+            sent.extend(frame(opcode | if is_last { 0x80 } else { 0 }, &payload));
+        }
+        client.send(sent);
+        match len {
+            100 => expect_frame(&client, TEXT, "100"),
+            _ => expect_close(&client, 1009),
+        }
+    }
 }
 
 #[test]

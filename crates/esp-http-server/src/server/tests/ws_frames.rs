@@ -153,6 +153,28 @@ fn a_message_is_what_was_not_read_of_it_before() {
 }
 
 #[test]
+fn short_and_long_text_and_the_rest_of_it_are_taken_for_what_they_are() {
+    let log = Log::default();
+    let (_, client) = with_handler(&log, |log, ws| {
+        let mut first = [0; 1];
+        ws.recv(&mut first)?;
+        let kind = match ws.message(10_000)? {
+            Message::Text(_) => "text",
+            Message::Binary(_) => "bytes",
+        };
+        log.note(kind);
+        Ok(())
+    });
+    for len in [255, 256, 257, 5000] {
+        let rest = "x".repeat(len - 1);
+        client.send(frame(TEXT, format!("a{rest}ß").as_bytes()));
+        client.send(frame(TEXT, format!("ß{rest}").as_bytes()));
+        client.send(frame(BINARY, format!("a{rest}ß").as_bytes()));
+        assert_eq!(log.take(), ["text", "bytes", "bytes"], "{len}");
+    }
+}
+
+#[test]
 fn text_is_checked_also_in_parts() {
     let log = Log::default();
     let (_, client) = with_handler(&log, note_parts::<2>);
@@ -261,4 +283,19 @@ fn a_whole_message_leaves_control_frames_to_the_server() {
     assert_eq!(frames(&client.received()), [(PONG, b"p".to_vec()), (PONG, b"q".to_vec())]);
     client.send(frame(0x80, b"b"));
     expect_frame(&client, TEXT, "ab");
+}
+
+#[test]
+fn the_limit_of_a_message_that_was_given_up_does_not_hold_for_what_is_left_of_it() {
+    let log = Log::default();
+    let (engine, client) = with_handler(&log, |log, ws| {
+        log.note(format!("{:?}", ws.message(10)));
+        Ok(())
+    });
+    client.send(frame(0x02, b"0123"));
+    engine.advance(secs(5));
+    assert_eq!(log.take(), ["Err(the peer was silent for too long)"]);
+    client.send([frame(0x80, &[0; 100]), frame(TEXT, b"next")].concat());
+    client.expect_open();
+    assert_eq!(log.take(), [format!("Ok({:?})", Message::from("next"))]);
 }

@@ -76,15 +76,14 @@ fn between_fragments_only_control_frames_pass() {
     engine.handle().ws_broadcast("to all").unwrap();
     engine.run();
     client.expect_nothing();
-    // A ping waits until the handler reads or has returned.
     client.send(frame(PING, b"p"));
+    expect_frame(&client, PONG, "p");
     engine.advance(secs(1));
     let expected = [
         (0x00, b"end".to_vec()),
         (0x80, vec![]),
         (TEXT, b"from elsewhere".to_vec()),
         (TEXT, b"to all".to_vec()),
-        (PONG, b"p".to_vec()),
     ];
     assert_eq!(frames(&client.received()), expected);
 }
@@ -346,4 +345,34 @@ fn a_handler_receives_while_it_sends_in_fragments_and_sends_nothing_else() {
     let expected = [(0x02, b"0123".to_vec()), (0x00, b"456789abc".to_vec()), (0x80, vec![])];
     assert_eq!(frames(&client.received()), expected);
     assert_eq!(log.take(), ["13", "Err(a message in fragments is not finished)"]);
+}
+
+#[test]
+fn fragments_that_are_begun_inside_others_do_not_mix_with_them() {
+    let log = Log::default();
+    let noted = log.clone();
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        server.ws("/ws", move |ws: &mut WsRequest| -> Result {
+            let ends = ws.message(10)?.payload() == b"end";
+            let mut outer = ws.text_fragments()?;
+            let mut inner = outer.ws().binary_fragments()?;
+            inner.send(b"inner")?;
+            if ends {
+                inner.finish()?;
+            }
+            let sent = outer.send("outer");
+            noted.note(format!("{sent:?}"));
+            sent?;
+            outer.finish()
+        })
+    });
+    let client = engine.connect();
+    upgrade(&client, "/ws");
+    client.send(frame(TEXT, b"end"));
+    let both = [(0x02, "inner"), (0x80, ""), (0x01, "outer"), (0x80, "")];
+    assert_eq!(frames(&client.received()), both.map(|(first, it)| (first, it.into())));
+    client.send(frame(TEXT, b"torso"));
+    let end = [(0x02, b"inner".to_vec()), (CLOSE, b"\x03\xf3".to_vec())];
+    assert_eq!(frames(&client.received()), end);
+    assert_eq!(log.take(), ["Ok(())", "Err(a message in fragments is not finished)"]);
 }

@@ -166,6 +166,7 @@ where
             Wait::For(_) | Wait::PeerEnd(_) if !self.hears_peer(READ_AHEAD) => {
                 self.resume(Wake::Closing)
             }
+            Wait::For(_) if self.conn().ws.is_some() => self.ws_asleep(),
             Wait::PeerEnd(_) if self.conn().peer != Peer::Sending => self.resume(Wake::Ready),
             Wait::For(_) | Wait::PeerEnd(_) => Step::Rest,
         }
@@ -210,6 +211,7 @@ where
                 if let Wait::For(duration) | Wait::PeerEnd(duration) = for_what {
                     self.session.timers.set(Timer::Task, self.now + duration);
                 }
+                self.hurry_if_closing();
                 Step::Again
             }
             Resumed::Finished(conn, outcome) => {

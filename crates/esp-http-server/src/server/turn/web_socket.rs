@@ -4,14 +4,17 @@
 use alloc::boxed::Box;
 
 use super::super::Stacks;
+use super::super::conn::Peer;
 use super::super::event::Notice;
 use super::super::routes::Found;
 use super::super::session::{Job, Phase, Timer};
 use super::super::ws_uri_handler::WsRoute;
 use super::{Arrived, Flushed, Step, TX_HIGH, Turn};
 use crate::error::Error;
-use crate::handler::ws::{Closing, Opening, Received, Sink, WsState, receive, send_close};
-use crate::handler::{Failure, Outcome};
+use crate::handler::ws::{
+    Closing, Opening, Received, Sink, WsState, receive, receive_control, send_close,
+};
+use crate::handler::{Failure, Outcome, Wake};
 use crate::net::Net;
 use crate::proto::head::Head;
 use crate::proto::response as encode;
@@ -97,9 +100,6 @@ where
             send_close(self.conn(), CloseCode::GOING_AWAY, "");
         }
         let closing = self.conn().ws.as_ref().map_or(Closing::Done, |ws| ws.closing());
-        if closing != Closing::No {
-            self.worker.mailbox().session_closing(self.session.id);
-        }
         match closing {
             Closing::No => {}
             // A peer that was sent a close frame has nothing to say but its own.
@@ -148,6 +148,24 @@ where
         self.conn().ws.as_ref().is_some_and(|ws| ws.inflates())
     }
 
+    /// Its handler sleeps. Control frames before the next message need not wait for that: a peer that
+    /// gets no pong takes us for dead.
+    pub(super) fn ws_asleep(&mut self) -> Step {
+        let unread_len = self.conn().io().rx.len();
+        while self.conn().io().tx.len() < TX_HIGH {
+            match receive_control(self.conn()) {
+                Some(Ok(Received::Control)) => {}
+                None | Some(Ok(Received::NeedMore)) => break,
+                // It has closed: `WsRequest::sleep` says so.
+                Some(_) => return self.resume(Wake::Ready),
+            }
+        }
+        match self.conn().io().rx.len() < unread_len {
+            true => Step::Again,
+            false => Step::Rest,
+        }
+    }
+
     /// A handler of a WebSocket has ended.
     pub(super) fn ws_ended(&mut self, outcome: &Outcome) -> Step {
         self.session.used = true;
@@ -160,7 +178,8 @@ where
             }
             Outcome::Returned(Ok(())) => None,
             Outcome::Returned(Err(error)) => match Error::find(error) {
-                Some(Error::Closed) => None,
+                // Of this session, that is: what a handler has to do with may be another one.
+                Some(Error::Closed) if self.has_ended() => None,
                 // The client's fault: it has stopped in the middle of a message.
                 Some(Error::TimedOut) => Some(CloseCode::POLICY_VIOLATION),
                 _ => Some(CloseCode::INTERNAL_ERROR),
@@ -174,6 +193,12 @@ where
         Step::Again
     }
 
+    fn has_ended(&mut self) -> bool {
+        let conn = self.conn();
+        let is_closing = conn.ws.as_ref().is_none_or(|ws| ws.closing() != Closing::No);
+        is_closing || conn.peer != Peer::Sending
+    }
+
     /// Begins the closing handshake; a handler that is under way sees its end.
     pub(in crate::server) fn close_ws(&mut self, code: CloseCode, reason: &str) -> super::Fate {
         if self.conn().ws.is_some() {
@@ -184,8 +209,17 @@ where
         self.run()
     }
 
+    /// A handler waits and has closed the session, or was told that its client has: it takes no more
+    /// messages, and the handler has no more time than the client.
+    pub(super) fn hurry_if_closing(&mut self) {
+        if self.conn().ws.as_ref().is_some_and(|ws| ws.closing() != Closing::No) {
+            self.await_close();
+        }
+    }
+
     /// The peer has so long to answer our close frame (RFC 6455, section 7.1.2).
     fn await_close(&mut self) {
+        self.worker.mailbox().session_closing(self.session.id);
         let timeout = self.worker.shared.config.ws_close_timeout;
         self.session.timers.stop(Timer::Ping);
         self.session.timers.stop(Timer::Pong);

@@ -85,6 +85,16 @@ impl Deflater {
         out.truncate(out.len() - TAIL.len());
     }
 
+    /// As [`deflate`](Self::deflate), for another fragment of a message of which that has compressed
+    /// the first. Without context takeover it does not point back to those before it, so that other
+    /// messages may be compressed between them.
+    pub fn deflate_more(&mut self, fragment: &[u8], compression: Compression, out: &mut Vec<u8>) {
+        // Only the end of the message is left away (RFC 7692, section 7.2.1), and behind the fragment
+        // before this one it did not end.
+        out.extend_from_slice(&TAIL);
+        self.deflate(fragment, compression, out);
+    }
+
     fn compress(&mut self, piece: &[u8], flush: TDEFLFlush, out: &mut Vec<u8>) {
         let append = |bytes: &[u8]| {
             out.extend_from_slice(bytes);

@@ -13,10 +13,12 @@ mod tests;
 /// What a server agrees to at most. The default keeps nothing between messages in either direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflateConfig {
-    /// How the server compresses, unless the client asks for less.
+    /// How the server compresses, unless the client asks for less. With context takeover each
+    /// connection keeps 320 kB between messages, also if the window is small.
     pub server: Compression,
     /// How the client may compress. A window below [`WindowBits::MAX`] is only possible with clients
-    /// that can be told (`client_max_window_bits`); with others there is no compression then.
+    /// that can be told (`client_max_window_bits`); with others there is no compression then. With
+    /// context takeover each connection keeps its window between messages, 32 kB at most.
     pub client: Compression,
 }
 

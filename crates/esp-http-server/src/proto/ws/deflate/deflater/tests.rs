@@ -147,3 +147,28 @@ fn a_message_without_context_points_at_nothing_before_it() {
     let mut client = Inflater::new(compression(15, Off));
     assert_eq!(receive(&mut client, &payload), Ok(b"Hello".repeat(50)));
 }
+
+#[test]
+fn a_message_in_fragments_arrives_whatever_is_compressed_between_them_without_context() {
+    let mut next = random::numbers();
+    for (bits, context_takeover) in [(8, On), (8, Off), (15, On), (15, Off)] {
+        let how = compression(bits, context_takeover);
+        let (mut deflater, mut inflater) = (Deflater::new(), Inflater::new(how));
+        for _ in 0..50 {
+            let fragments: Vec<_> = (0..1 + next(5))
+                .map(|_| {
+                    let len = next(700);
+                    text(&mut next, len)
+                })
+                .collect();
+            let mut payload = deflate(&mut deflater, &fragments[0], how);
+            for fragment in &fragments[1..] {
+                if context_takeover == Off {
+                    deflate(&mut deflater, b"of another connection", how);
+                }
+                deflater.deflate_more(fragment, how, &mut payload);
+            }
+            assert_eq!(receive(&mut inflater, &payload), Ok(fragments.concat()));
+        }
+    }
+}

@@ -196,6 +196,11 @@ fn the_limit_holds_for_what_comes_over_the_wire() {
     assert_eq!(events(&[passes]).unwrap(), [Message(Binary, vec![])]);
     let (_, error) = events(&[frame(0xc2, &empty_blocks(81))]).unwrap_err();
     assert_eq!(error, WsError::MessageTooLong { limit: 300 });
+    // Each further frame may have ended with a flush.
+    let passes = [frame(0x42, b""), frame(0x80, &empty_blocks(83))];
+    assert_eq!(events(&passes).unwrap(), [Message(Binary, vec![])]);
+    let (_, error) = events(&[frame(0x42, b""), frame(0x80, &empty_blocks(84))]).unwrap_err();
+    assert_eq!(error, WsError::MessageTooLong { limit: 300 });
     // What can't be compressed still fits.
     let mut next = random::numbers();
     let noise: Vec<u8> = (0..300).map(|_| 144 + next(112) as u8).collect();
