@@ -37,12 +37,12 @@ impl Message {
     /// The decoder has checked it, but from its beginning, which the handler may have read before: what
     /// is left then is not always text.
     fn text(payload: Vec<u8>) -> Self {
-        if payload.len() < LONG_LEN {
+        if cfg!(not(feature = "std")) || payload.len() < LONG_LEN {
             return String::from_utf8(payload)
                 .map_or_else(|error| Self::Binary(error.into_bytes()), Self::Text);
         }
         // To check so and to copy takes a tenth of the time that `String::from_utf8` has for text that
-        // is not ASCII.
+        // is not ASCII. Without `std` there is no such check, and memory is dear.
         match simdutf8::basic::from_utf8(&payload) {
             Ok(text) => Self::Text(text.into()),
             Err(_) => Self::Binary(payload),
