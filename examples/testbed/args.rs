@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     alpn: Vec<String>,
     /// Connections that may wait to be accepted, per worker and address
-    #[arg(long, value_name = "N", default_value_t = 128)]
+    #[arg(long, value_name = "N", default_value_t = 1024)]
     backlog_conn: u16,
     /// Probe silent connections after so many seconds (TCP keep-alive); 0 does not
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -1,5 +1,5 @@
 //! What the page on security says of tests is true: each of them is there, by the name that it has on
-//! the page.
+//! the page; and every limit has its row.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,14 @@ use std::path::Path;
 const PAGE: &str = "docs/security.md";
 
 /// The parts of the page that name tests, and the least number of different ones that each has.
-const PARTS: [(&str, usize); 1] = [("Classes of bugs", 100)];
+const PARTS: [(&str, usize); 2] = [("Bounds", 25), ("Classes of bugs", 100)];
+
+/// Where the limits of a server are fields.
+const CONFIGS: [&str; 2] =
+    ["crates/esp-http-server/src/server/config.rs", "crates/esp-https-server/src/config.rs"];
+
+/// A limit on what only the application makes grow.
+const NOT_THE_PEERS: &str = "max_uri_handlers";
 
 #[test]
 fn every_test_that_is_named_is_there() {
@@ -25,12 +32,40 @@ fn every_test_that_is_named_is_there() {
 }
 
 #[test]
-fn every_row_of_the_classes_names_a_test() {
+fn every_row_names_a_test() {
     let page = read(PAGE);
-    let rows = part(&page, "Classes of bugs").lines().filter(|line| line.starts_with("| "));
-    for row in rows.skip(1) {
-        assert!(tests_of(row).next().is_some(), "no test: {row}");
+    for (heading, _) in PARTS {
+        let rows = part(&page, heading).lines().filter(|line| line.starts_with("| "));
+        for row in rows.skip(1).filter(|row| !row.starts_with("| what |")) {
+            assert!(tests_of(row).next().is_some(), "no test: {row}");
+        }
     }
+}
+
+#[test]
+fn every_limit_of_a_configuration_has_a_row_and_every_row_its_limit() {
+    let page = read(PAGE);
+    let rows = part(&page, "Bounds").lines().filter(|line| line.starts_with("| "));
+    let named: Vec<_> = rows
+        .filter_map(|row| row.split('|').nth(2)?.trim().strip_prefix('`')?.strip_suffix('`'))
+        .collect();
+    let fields: Vec<_> = CONFIGS.iter().flat_map(|config| fields(&read(config))).collect();
+    for limit in fields.iter().filter(|field| is_limit(field) && *field != NOT_THE_PEERS) {
+        assert!(named.contains(&&**limit), "{PAGE} has no row for `{limit}`");
+    }
+    for name in &named {
+        assert!(fields.iter().any(|field| field == name), "{PAGE}: there is no field `{name}`");
+    }
+    assert!(named.len() > 15, "only {named:?}");
+}
+
+#[test]
+fn a_limit_is_known_by_its_name() {
+    let config =
+        "    pub max_a: usize,\n    pub b: u16,\n    c_len: usize,\n    pub d_len: usize,\n";
+    let fields = fields(config);
+    assert_eq!(fields, ["max_a", "b", "d_len"]);
+    assert_eq!(fields.iter().filter(|field| is_limit(field)).count(), 2);
 }
 
 #[test]
@@ -64,6 +99,18 @@ fn tests_of(row: &str) -> impl Iterator<Item = Test<'_>> {
         let names = names.split('[').next().unwrap_or_default();
         names.split('`').skip(1).step_by(2).map(move |name| Test { file, name })
     })
+}
+
+/// The public fields of a configuration.
+fn fields(source: &str) -> Vec<String> {
+    let lines = source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+    lines.map(|(name, _)| name.to_owned()).filter(|name| !name.contains(' ')).collect()
+}
+
+/// Whether a field bounds something.
+fn is_limit(field: &str) -> bool {
+    let ends = ["_len", "_size", "_frames", "_conn", "_memory"];
+    field.starts_with("max_") || ends.iter().any(|end| field.ends_with(end))
 }
 
 /// Whether a source has that test: a function of Rust's or Python's, or a scenario.

@@ -2,7 +2,7 @@
 //! bytes.
 #![no_main]
 
-use esp_http_server::proto::body::{BodyDecoder, BodyError, TRAILER_COUNT, TRAILERS_LEN};
+use esp_http_server::proto::body::{BodyDecoder, BodyError, Limits};
 use esp_http_server::proto::head::BodyLen;
 use fuzz::Cuts;
 use libfuzzer_sys::fuzz_target;
@@ -36,6 +36,7 @@ struct Body {
 }
 
 fn decode(framing: BodyLen, input: &[u8], mut next_len: impl FnMut(usize) -> usize) -> Body {
+    let limits = Limits { excess_len: 100, ..Limits::default() };
     let mut decoder = BodyDecoder::new(framing);
     let mut data = Vec::new();
     let mut at = 0;
@@ -45,9 +46,9 @@ fn decode(framing: BodyLen, input: &[u8], mut next_len: impl FnMut(usize) -> usi
             received += next_len(input.len() - received);
         }
         let piece = &input[at..received];
-        match decoder.decode(piece) {
+        match decoder.decode(piece, &limits) {
             Err(error) => {
-                assert_eq!(decoder.decode(piece), Err(error), "an error is final");
+                assert_eq!(decoder.decode(piece, &limits), Err(error), "an error is final");
                 break Err(error);
             }
             Ok(decoded) => {
@@ -63,8 +64,8 @@ fn decode(framing: BodyLen, input: &[u8], mut next_len: impl FnMut(usize) -> usi
     };
     let trailers: Vec<_> =
         decoder.trailers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-    assert!(trailers.len() <= TRAILER_COUNT);
+    assert!(trailers.len() <= limits.trailer_count);
     let trailers_len: usize = trailers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    assert!(trailers_len <= TRAILERS_LEN);
+    assert!(trailers_len <= limits.trailers_len);
     Body { data, trailers, end }
 }

@@ -186,13 +186,15 @@ impl<'t> Request<'t> {
     /// [`Error::Closed`].
     pub fn recv(&mut self, buf: &mut [u8]) -> Result<usize> {
         loop {
-            let io = self.link.conn_mut().io_mut();
+            let conn = self.link.conn_mut();
+            let limits = conn.shared.config.body_limits();
+            let io = conn.io_mut();
             if io.body.is_done() || buf.is_empty() {
                 return Ok(0);
             }
             let received = io.rx.as_slice();
             let window = &received[..received.len().min(buf.len())];
-            let decoded = io.body.decode(window).map_err(Error::BadBody)?;
+            let decoded = io.body.decode(window, &limits).map_err(Error::BadBody)?;
             let data = &window[decoded.data];
             let len = data.len();
             buf[..len].copy_from_slice(data);

@@ -12,26 +12,45 @@ use super::uri::hex_digit;
 #[cfg(test)]
 mod tests;
 
-/// The most bytes of a chunk's first line, size and extensions, without its CRLF. Extensions mean
-/// nothing to anybody; they are skipped, and without a bound they would be a way to send for ever.
-pub const CHUNK_LINE_LEN: usize = 256;
-/// The most bytes of a trailer section.
-pub const TRAILERS_LEN: usize = 1024;
-/// The most fields of a trailer section.
-pub const TRAILER_COUNT: usize = 16;
+/// Bounds on the framing of a chunked body, enforced while it arrives. How much data there may be is
+/// for whoever reads it to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of a chunk's first line, size and extensions, without its CRLF. Beyond: 400.
+    pub chunk_line_len: usize,
+    /// The most bytes of framing in the whole body beyond what is fair: 16 bytes for each chunk, and
+    /// twice its data. Beyond: 400. Extensions mean nothing to anybody; they are skipped, and without
+    /// this bound small chunks with long ones would be a way to send for ever and say nothing.
+    pub excess_len: usize,
+    /// The most bytes of the trailer section. Beyond: 431.
+    pub trailers_len: usize,
+    /// The most fields of the trailer section. Beyond: 431.
+    pub trailer_count: usize,
+}
+
+impl Default for Limits {
+    /// 256 bytes for a chunk's line, 16 kB of framing beyond what is fair, 16 trailers of 1 kB.
+    fn default() -> Limits {
+        Limits { chunk_line_len: 256, excess_len: 16 * 1024, trailers_len: 1024, trailer_count: 16 }
+    }
+}
+
+/// Bytes of framing that every chunk may have besides twice its data.
+const FAIR_FRAMING_LEN: usize = 16;
 
 /// Tells the data of a body from its framing.
 ///
 /// It owns nothing but the trailers: data stays in the caller's buffer and is pointed at.
 ///
 /// ```
-/// use esp_http_server::proto::{body::BodyDecoder, head::BodyLen};
+/// use esp_http_server::proto::{body::{BodyDecoder, Limits}, head::BodyLen};
 ///
+/// let limits = Limits::default();
 /// let mut received = &b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\nGET / HTTP/1.1\r\n"[..];
 /// let mut decoder = BodyDecoder::new(BodyLen::Chunked);
 /// let mut body = Vec::new();
 /// while !decoder.is_done() {
-///     let decoded = decoder.decode(received)?;
+///     let decoded = decoder.decode(received, &limits)?;
 ///     body.extend_from_slice(&received[decoded.data]);
 ///     received = &received[decoded.consumed..];
 /// }
@@ -42,6 +61,8 @@ pub const TRAILER_COUNT: usize = 16;
 #[derive(Debug)]
 pub struct BodyDecoder {
     state: State,
+    /// Bytes of chunk framing beyond what is fair, so far.
+    excess_len: usize,
     trailers: Trailers,
 }
 
@@ -119,7 +140,7 @@ impl BodyDecoder {
             BodyLen::Length(len) => State::Data(len),
             BodyLen::Chunked => State::ChunkSize { size: 0, digits: 0 },
         };
-        BodyDecoder { state, trailers: Trailers::default() }
+        BodyDecoder { state, excess_len: 0, trailers: Trailers::default() }
     }
 
     /// Reads on. Call it with what is received and not yet consumed; it takes framing, at most one
@@ -131,8 +152,8 @@ impl BodyDecoder {
     /// [`BodyError`]. It is final: where the body ends is unknown, and with it where the next request
     /// starts, so the connection must close. Data that stood before the fault in the same input is
     /// not delivered.
-    pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, BodyError> {
-        let mut at = self.framing(input, 0)?;
+    pub fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, BodyError> {
+        let mut at = self.framing(input, 0, limits)?;
         let start = at;
         if let State::Data(left) | State::ChunkData(left) = &mut self.state {
             // At most the input's length: it fits.
@@ -145,7 +166,7 @@ impl BodyDecoder {
             State::Data(0) => self.state = State::Done,
             State::ChunkData(0) => {
                 self.state = State::DataCr;
-                at = self.framing(input, at)?;
+                at = self.framing(input, at, limits)?;
             }
             _ => {}
         }
@@ -178,12 +199,17 @@ impl BodyDecoder {
 
     /// Takes framing from `at` on, up to data, the end of the body, or the end of the input; gives
     /// how far it came.
-    fn framing(&mut self, input: &[u8], mut at: usize) -> Result<usize, BodyError> {
+    fn framing(
+        &mut self,
+        input: &[u8],
+        mut at: usize,
+        limits: &Limits,
+    ) -> Result<usize, BodyError> {
         while let Some(&byte) = input.get(at) {
             if matches!(self.state, State::Data(_) | State::ChunkData(_) | State::Done) {
                 break;
             }
-            match self.framing_byte(byte) {
+            match self.framing_byte(byte, limits) {
                 Ok(state) => self.state = state,
                 Err(error) => {
                     self.state = State::Failed(error);
@@ -196,9 +222,11 @@ impl BodyDecoder {
     }
 
     /// The state machine of chunked framing.
-    fn framing_byte(&mut self, byte: u8) -> Result<State, BodyError> {
+    fn framing_byte(&mut self, byte: u8, limits: &Limits) -> Result<State, BodyError> {
         match (self.state, byte) {
-            (State::ChunkSize { digits: 1.., size }, b'\r') => Ok(State::SizeLf { size }),
+            (State::ChunkSize { digits: digits @ 1.., size }, b'\r') => {
+                self.chunk_line(size, digits.into(), limits)
+            }
             (State::ChunkSize { digits: digits @ 1.., size }, b';') => {
                 Ok(State::Extension { size, line_len: digits as usize + 1, quote: Quote::Outside })
             }
@@ -210,11 +238,11 @@ impl BodyDecoder {
                 Ok(State::ChunkSize { size: size << 4 | u64::from(digit), digits: digits + 1 })
             }
 
-            (State::Extension { quote: Quote::Outside, size, .. }, b'\r') => {
-                Ok(State::SizeLf { size })
+            (State::Extension { quote: Quote::Outside, size, line_len }, b'\r') => {
+                self.chunk_line(size, line_len, limits)
             }
-            (State::Extension { line_len: CHUNK_LINE_LEN, .. }, _) => {
-                Err(BodyError::ChunkLineTooLong)
+            (State::Extension { line_len, .. }, _) if line_len >= limits.chunk_line_len => {
+                Err(BodyError::ChunkLineTooLong { limit: limits.chunk_line_len })
             }
             (State::Extension { size, line_len, quote }, _) => {
                 let quote = match (quote, byte) {
@@ -235,20 +263,38 @@ impl BodyDecoder {
                 Err(BodyError::ChunkTerminator)
             }
 
-            (State::Trailers, _) => self.trailers.push(byte),
+            (State::Trailers, _) => self.trailers.push(byte, limits),
             (state @ (State::Data(_) | State::ChunkData(_) | State::Done), _) => Ok(state),
             (State::Failed(error), _) => Err(error),
+        }
+    }
+
+    /// The line of a chunk of `size` bytes has ended; it had `line_len` without its CRLF.
+    fn chunk_line(
+        &mut self,
+        size: u64,
+        line_len: usize,
+        limits: &Limits,
+    ) -> Result<State, BodyError> {
+        // That CRLF, and the one behind the data.
+        let framing_len = line_len + 4;
+        let data_len = usize::try_from(size).unwrap_or(usize::MAX);
+        let fair_len = data_len.saturating_mul(2).saturating_add(FAIR_FRAMING_LEN);
+        self.excess_len += framing_len.saturating_sub(fair_len);
+        match self.excess_len <= limits.excess_len {
+            true => Ok(State::SizeLf { size }),
+            false => Err(BodyError::TooMuchFraming { limit: limits.excess_len }),
         }
     }
 }
 
 impl Trailers {
-    fn push(&mut self, byte: u8) -> Result<State, BodyError> {
+    fn push(&mut self, byte: u8, limits: &Limits) -> Result<State, BodyError> {
         // The empty line that ends the section counts for nothing.
         let line_len = self.raw.len() - self.line_start;
         let is_terminator = line_len < 2 && (byte == b'\r' || byte == b'\n');
-        if self.raw.len() >= TRAILERS_LEN && !is_terminator {
-            return Err(BodyError::TrailersTooLong);
+        if self.raw.len() >= limits.trailers_len && !is_terminator {
+            return Err(BodyError::TrailersTooLong { limit: limits.trailers_len });
         }
         self.raw.push(byte);
         let line = &self.raw[self.line_start..];
@@ -259,8 +305,8 @@ impl Trailers {
             self.raw.truncate(self.line_start);
             return Ok(State::Done);
         }
-        if self.count == TRAILER_COUNT {
-            return Err(BodyError::TooManyTrailers);
+        if self.count >= limits.trailer_count {
+            return Err(BodyError::TooManyTrailers { limit: limits.trailer_count });
         }
         let (name, _) = field::split_line(&line[..end])?;
         if field::is_forbidden_in_trailers(&line[name]) {
@@ -281,25 +327,39 @@ pub enum BodyError {
     ChunkSize,
     /// A control byte in a chunk extension; a bare CR or LF is one.
     Extension,
-    /// A chunk's first line is longer than [`CHUNK_LINE_LEN`].
-    ChunkLineTooLong,
+    /// A chunk's first line is longer than the limit.
+    ChunkLineTooLong {
+        /// [`Limits::chunk_line_len`].
+        limit: usize,
+    },
+    /// The chunks have more framing than their data explains.
+    TooMuchFraming {
+        /// [`Limits::excess_len`].
+        limit: usize,
+    },
     /// A chunk's line or data isn't followed by CRLF.
     ChunkTerminator,
     /// A trailer line breaks the grammar of a field line.
     TrailerLine(FieldLineError),
     /// A trailer field that would change framing or routing: `Content-Length`, `Host` and the like.
     ForbiddenTrailer,
-    /// The trailer section is longer than [`TRAILERS_LEN`].
-    TrailersTooLong,
-    /// The trailer section has more than [`TRAILER_COUNT`] fields.
-    TooManyTrailers,
+    /// The trailer section is longer than the limit.
+    TrailersTooLong {
+        /// [`Limits::trailers_len`].
+        limit: usize,
+    },
+    /// The trailer section has more fields than the limit.
+    TooManyTrailers {
+        /// [`Limits::trailer_count`].
+        limit: usize,
+    },
 }
 
 impl BodyError {
     /// The status of the answer, if none has been sent.
     pub const fn status(self) -> Status {
         match self {
-            Self::TrailersTooLong | Self::TooManyTrailers => {
+            Self::TrailersTooLong { .. } | Self::TooManyTrailers { .. } => {
                 Status::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             _ => Status::BAD_REQUEST,
@@ -312,18 +372,21 @@ impl fmt::Display for BodyError {
         match self {
             Self::ChunkSize => f.write_str("a chunk size is not 1 to 16 hexadecimal digits"),
             Self::Extension => f.write_str("a control character in a chunk extension"),
-            Self::ChunkLineTooLong => {
-                write!(f, "a chunk's size and extensions are longer than {CHUNK_LINE_LEN} bytes")
+            Self::ChunkLineTooLong { limit } => {
+                write!(f, "a chunk's size and extensions are longer than {limit} bytes")
+            }
+            Self::TooMuchFraming { limit } => {
+                write!(f, "the chunks have {limit} bytes more of framing than their data explains")
             }
             Self::ChunkTerminator => f.write_str("a chunk does not end in CRLF"),
             Self::TrailerLine(error) => write!(f, "in the trailers: {error}"),
             Self::ForbiddenTrailer => {
                 f.write_str("a field that decides framing or routing stands in the trailers")
             }
-            Self::TrailersTooLong => {
-                write!(f, "the trailers are longer than {TRAILERS_LEN} bytes")
+            Self::TrailersTooLong { limit } => {
+                write!(f, "the trailers are longer than {limit} bytes")
             }
-            Self::TooManyTrailers => write!(f, "there are more than {TRAILER_COUNT} trailers"),
+            Self::TooManyTrailers { limit } => write!(f, "there are more than {limit} trailers"),
         }
     }
 }

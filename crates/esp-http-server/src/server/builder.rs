@@ -423,6 +423,12 @@ fn check(config: &HttpConfig, workers: usize) -> Result {
         Some(("max_uri_len", 0, "too short for any request"))
     } else if config.max_req_hdr_fields == 0 {
         Some(("max_req_hdr_fields", 0, "too few for any request"))
+    } else if config.max_chunk_line_len < 16 {
+        Some((
+            "max_chunk_line_len",
+            config.max_chunk_line_len,
+            "a chunk's size has up to 16 digits",
+        ))
     } else if config.max_requests_per_session == 0 {
         Some(("max_requests_per_session", 0, "no request could be answered"))
     } else if config.stack_size < STACK_MIN {
@@ -497,6 +503,8 @@ mod tests {
         assert_eq!(with(|config| config.max_requests_per_session = 1), Ok(()));
         assert!(with(|config| config.max_req_hdr_len = 15).is_err());
         assert!(with(|config| config.max_uri_len = 0).is_err());
+        assert!(with(|config| config.max_chunk_line_len = 15).is_err());
+        assert_eq!(with(|config| config.max_chunk_line_len = 16), Ok(()));
     }
 
     #[test]

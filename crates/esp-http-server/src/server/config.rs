@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::handler::WsQueuePolicy;
+use crate::proto::{body, head};
 
 /// The configuration of an HTTP server; `..HttpConfig::default()` fills in what is not said.
 ///
@@ -47,7 +48,9 @@ pub struct HttpConfig {
     /// Whether a new connection may close the least recently used idle session when the table is
     /// full. Otherwise it waits in the backlog until there is room. Default true.
     pub lru_purge_enable: bool,
-    /// Connections that may wait to be accepted, per worker and entry of `listen`. Default 128.
+    /// Connections that may wait to be accepted, per worker and entry of `listen`. The system drops
+    /// the first packets of those above, which come again a second later. Default 1024. Linux takes no
+    /// more than net.core.somaxconn says, 4096 mostly.
     pub backlog_conn: u16,
     /// Whether the system probes a connection on which nothing has come for a while, and ends it if
     /// the peer does not answer (SO_KEEPALIVE). That is TCP's keep-alive, which finds clients that
@@ -84,6 +87,17 @@ pub struct HttpConfig {
     pub max_uri_len: usize,
     /// Most header fields in a request (431 above). Default 100.
     pub max_req_hdr_fields: usize,
+    /// Most bytes in the first line of a chunk of a request's body, its size and extensions (400
+    /// above). Default 256.
+    pub max_chunk_line_len: usize,
+    /// Most bytes of framing in a chunked body beyond what is fair: 16 bytes for each chunk, and twice
+    /// its data (400 above). Only chunks with extensions ever have more, and without this bound small
+    /// ones would cost work for ever and bring nothing. Default 16 kB.
+    pub max_chunk_excess_len: usize,
+    /// Most bytes of the header fields behind a chunked body (431 above). Default 1024.
+    pub max_trailers_len: usize,
+    /// Most header fields behind a chunked body (431 above). Default 16.
+    pub max_trailer_fields: usize,
     /// Most requests on one connection; the response to the last one says that it closes.
     /// `usize::MAX`, the default, means no limit.
     pub max_requests_per_session: usize,
@@ -186,7 +200,7 @@ impl Default for HttpConfig {
             workers: 0,
             max_open_sockets: 1024,
             lru_purge_enable: true,
-            backlog_conn: 128,
+            backlog_conn: 1024,
             keep_alive_enable: false,
             keep_alive_idle: Duration::from_secs(5),
             keep_alive_interval: Duration::from_secs(5),
@@ -198,6 +212,10 @@ impl Default for HttpConfig {
             max_req_hdr_len: 32 * 1024,
             max_uri_len: 2048,
             max_req_hdr_fields: 100,
+            max_chunk_line_len: 256,
+            max_chunk_excess_len: 16 * 1024,
+            max_trailers_len: 1024,
+            max_trailer_fields: 16,
             max_requests_per_session: usize::MAX,
             purge_len: 64 * 1024,
             work_queue_len: 1024,
@@ -218,6 +236,23 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
+    pub(crate) fn head_limits(&self) -> head::Limits {
+        head::Limits {
+            head_len: self.max_req_hdr_len,
+            uri_len: self.max_uri_len,
+            field_count: self.max_req_hdr_fields,
+        }
+    }
+
+    pub(crate) fn body_limits(&self) -> body::Limits {
+        body::Limits {
+            chunk_line_len: self.max_chunk_line_len,
+            excess_len: self.max_chunk_excess_len,
+            trailers_len: self.max_trailers_len,
+            trailer_count: self.max_trailer_fields,
+        }
+    }
+
     /// How many of `max_open_sockets` are the share of worker number `worker` of `workers`.
     pub(crate) fn sockets_of(&self, worker: usize, workers: usize) -> usize {
         self.max_open_sockets / workers + usize::from(worker < self.max_open_sockets % workers)

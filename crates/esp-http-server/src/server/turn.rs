@@ -19,7 +19,7 @@ use super::{Stacks, Worker};
 use crate::handler::ws::release;
 use crate::handler::{Failure, contain, write_simple};
 use crate::net::{Net, NetError, NetId, TxBuf};
-use crate::proto::head::{Limits, Parsed};
+use crate::proto::head::Parsed;
 use crate::proto::method::MethodSet;
 use crate::proto::status::Status;
 use crate::proto::ws::frame::CloseCode;
@@ -157,12 +157,7 @@ where
     /// Between requests, or in the middle of a head.
     fn head(&mut self) -> Step {
         self.lend();
-        let config = &self.worker.shared.config;
-        let limits = Limits {
-            head_len: config.max_req_hdr_len,
-            uri_len: config.max_uri_len,
-            field_count: config.max_req_hdr_fields,
-        };
+        let limits = self.worker.shared.config.head_limits();
         loop {
             let io = self.conn().io_mut();
             let may_answer = io.tx.len() < TX_HIGH;
@@ -252,10 +247,11 @@ where
 
     /// Drops the rest of a body that its handler did not read.
     fn draining(&mut self, mut left: usize) -> Step {
+        let limits = self.worker.shared.config.body_limits();
         loop {
             let io = self.conn().io_mut();
             while !io.rx.is_empty() && !io.body.is_done() {
-                let Ok(decoded) = io.body.decode(io.rx.as_slice()) else {
+                let Ok(decoded) = io.body.decode(io.rx.as_slice(), &limits) else {
                     return self.begin_closing();
                 };
                 io.rx.consume(decoded.consumed);

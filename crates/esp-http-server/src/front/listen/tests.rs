@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use super::*;
 
@@ -28,6 +29,20 @@ fn several_workers_share_the_port_that_the_first_one_found() {
         assert_eq!(listeners.len(), 3);
         assert_ne!(listeners[0].local_addr().port(), 0);
         assert!(listeners.iter().all(|l| l.local_addr() == listeners[0].local_addr()));
+    }
+}
+
+#[test]
+fn as_many_connections_wait_as_backlog_conn_says() {
+    for backlog_conn in [1, 5] {
+        let config = HttpConfig { backlog_conn, ..HttpConfig::default() };
+        let listeners = listen(&[ListenAddr::Only(LOOPBACK)], &config, 1).unwrap();
+        let addr = listeners[0][0].local_addr();
+        // Linux lets one more wait than it was told.
+        let _waiting: Vec<_> =
+            (0..=backlog_conn).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        let one_more = TcpStream::connect_timeout(&addr, Duration::from_millis(100));
+        assert_eq!(one_more.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }
 

@@ -12,6 +12,9 @@ use super::*;
 /// Data, trailers, and bytes consumed of a body that is done.
 type Body = (Vec<u8>, Vec<(String, Vec<u8>)>, usize);
 
+const LIMITS: Limits =
+    Limits { chunk_line_len: 40, excess_len: 100, trailers_len: 100, trailer_count: 4 };
+
 /// Feeds `input` in pieces that end at `ends`; `Ok(None)` if the body isn't done with the last one.
 fn decode_in_steps(
     len: BodyLen,
@@ -22,7 +25,7 @@ fn decode_in_steps(
     let (mut data, mut at) = (Vec::new(), 0);
     for end in ends {
         while at < end && !decoder.is_done() {
-            let decoded = decoder.decode(&input[at..end])?;
+            let decoded = decoder.decode(&input[at..end], &LIMITS)?;
             assert!(decoded.consumed > 0, "no progress at {at} of {}", input.escape_ascii());
             assert!(decoded.data.end <= decoded.consumed);
             data.extend_from_slice(&input[at..end][decoded.data]);
@@ -65,7 +68,7 @@ fn no_body_is_done_at_once() {
     for len in [BodyLen::None, BodyLen::Length(0)] {
         let mut decoder = BodyDecoder::new(len);
         assert!(decoder.is_done());
-        assert_eq!(decoder.decode(b"GET"), Ok(Decoded { consumed: 0, data: 0..0 }));
+        assert_eq!(decoder.decode(b"GET", &LIMITS), Ok(Decoded { consumed: 0, data: 0..0 }));
     }
 }
 
@@ -79,7 +82,7 @@ fn a_body_with_length_ends_at_it() {
 #[test]
 fn a_length_beyond_32_bits_is_not_cut() {
     let mut decoder = BodyDecoder::new(BodyLen::Length((1 << 32) + 3));
-    assert_eq!(decoder.decode(b"abcd"), Ok(Decoded { consumed: 4, data: 0..4 }));
+    assert_eq!(decoder.decode(b"abcd", &LIMITS), Ok(Decoded { consumed: 4, data: 0..4 }));
     assert_eq!(decoder.remaining_hint(), (1 << 32) - 1);
     assert!(!decoder.is_done());
 }
@@ -97,12 +100,12 @@ fn chunks_are_joined_and_the_next_request_is_left() {
 fn one_call_gives_one_run_and_the_framing_around_it() {
     let mut decoder = BodyDecoder::new(BodyLen::Chunked);
     let input = b"5\r\nhello\r\n3\r\nyou\r\n0\r\n\r\n";
-    assert_eq!(decoder.decode(input), Ok(Decoded { consumed: 13, data: 3..8 }));
+    assert_eq!(decoder.decode(input, &LIMITS), Ok(Decoded { consumed: 13, data: 3..8 }));
     assert_eq!(decoder.remaining_hint(), 3);
-    assert_eq!(decoder.decode(&input[13..]), Ok(Decoded { consumed: 10, data: 0..3 }));
+    assert_eq!(decoder.decode(&input[13..], &LIMITS), Ok(Decoded { consumed: 10, data: 0..3 }));
     // The end is known without another call.
     assert!(decoder.is_done());
-    assert_eq!(decoder.decode(b"GET"), Ok(Decoded { consumed: 0, data: 0..0 }));
+    assert_eq!(decoder.decode(b"GET", &LIMITS), Ok(Decoded { consumed: 0, data: 0..0 }));
 }
 
 #[test]
@@ -147,7 +150,7 @@ fn chunk_sizes_are_hexadecimal_digits_only() {
 #[test]
 fn the_largest_chunk_size_does_not_overflow() {
     let mut decoder = BodyDecoder::new(BodyLen::Chunked);
-    let decoded = decoder.decode(b"FFFFFFFFFFFFFFFF\r\nabc");
+    let decoded = decoder.decode(b"FFFFFFFFFFFFFFFF\r\nabc", &LIMITS);
     assert_eq!(decoded, Ok(Decoded { consumed: 21, data: 18..21 }));
     assert_eq!(decoder.remaining_hint(), u64::MAX - 3);
 }
@@ -184,13 +187,48 @@ fn extensions_are_skipped_within_a_bound() {
     for byte in ["\0", "\n", "\u{1}", "\u{7f}", "\"\n\"", "\"\\\n"] {
         assert_eq!(chunked(format!("2;{byte}\r\nhi\r\n")), Err(BodyError::Extension), "{byte:?}");
     }
-    for len in [CHUNK_LINE_LEN - 1, CHUNK_LINE_LEN] {
+    let limit = LIMITS.chunk_line_len;
+    for len in [limit - 1, limit] {
         let extension = "x".repeat(len - "2;".len());
         assert_eq!(data(format!("2;{extension}\r\nhi\r\n0\r\n\r\n")), b"hi", "{len}");
     }
-    let extension = "x".repeat(CHUNK_LINE_LEN + 1 - "2;".len());
-    assert_eq!(chunked(format!("2;{extension}\r\nhi")), Err(BodyError::ChunkLineTooLong));
-    assert_eq!(chunked(format!("2;{extension}")), Err(BodyError::ChunkLineTooLong));
+    let extension = "x".repeat(limit + 1 - "2;".len());
+    let too_long = Err(BodyError::ChunkLineTooLong { limit });
+    assert_eq!(chunked(format!("2;{extension}\r\nhi")), too_long);
+    assert_eq!(chunked(format!("2;{extension}")), too_long);
+}
+
+#[test]
+fn chunks_have_so_much_framing_for_their_data_and_not_more() {
+    let limit = LIMITS.excess_len;
+    // A chunk of one byte may have 18 bytes of framing: this one has five, and 13 of extension.
+    let fair = format!("1;{}\r\nx\r\n", "e".repeat(12));
+    let excess = |len: usize| format!("1;{}\r\nx\r\n", "e".repeat(12 + len));
+    let end = "0\r\n\r\n";
+    for len in [limit - 1, limit] {
+        // What is fair is not saved up, and the excess is that of the whole body.
+        let chunks = [&fair.repeat(50), &excess(20).repeat(len / 20), &excess(len % 20)];
+        let body = chunks.map(String::as_str).concat();
+        assert_eq!(data(body + end).len(), 50 + len / 20 + 1, "{len}");
+    }
+    let too_much = Err(BodyError::TooMuchFraming { limit });
+    let full = excess(20).repeat(limit / 20);
+    assert_eq!(chunked(full.clone() + &excess(1)), too_much);
+    assert_eq!(chunked(full.clone() + &excess(1).replace("\nx\r\n", "")), too_much, "at its CR");
+    // The last chunk has framing, too: its line, and the empty one in place of trailers.
+    let last = |len: usize| format!("0;{}\r\n\r\n", "e".repeat(10 + len));
+    assert_eq!(data(full.clone() + &last(0)).len(), limit / 20);
+    assert_eq!(chunked(full + &last(1)), too_much);
+}
+
+#[test]
+fn framing_grows_with_the_data() {
+    // Twice the data is fair: an extension as long as the limit lets it be.
+    let extension = "e".repeat(LIMITS.chunk_line_len - "14;".len());
+    let chunk = format!("14;{extension}\r\n{}\r\n", "x".repeat(20));
+    assert_eq!(data(chunk.repeat(50) + "0\r\n\r\n").len(), 1000);
+    // One-byte chunks without end cost whoever sends them six bytes each.
+    assert_eq!(data("1\r\nx\r\n".repeat(500) + "0\r\n\r\n").len(), 500);
 }
 
 #[test]
@@ -224,27 +262,30 @@ fn trailers_follow_the_grammar_and_decide_nothing() {
 #[test]
 fn trailers_are_bounded_in_bytes_and_count() {
     let sized = |len: usize| format!("0\r\nA: {}\r\n\r\n", "x".repeat(len - "A: \r\n".len()));
-    for len in [TRAILERS_LEN - 1, TRAILERS_LEN] {
+    let limit = LIMITS.trailers_len;
+    for len in [limit - 1, limit] {
         let (_, trailers, consumed) = chunked(sized(len)).unwrap().unwrap();
         assert_eq!((trailers.len(), consumed), (1, sized(len).len()));
     }
-    assert_eq!(chunked(sized(TRAILERS_LEN + 1)), Err(BodyError::TrailersTooLong));
-    let endless = format!("0\r\nA: {}", "x".repeat(TRAILERS_LEN));
-    assert_eq!(chunked(endless), Err(BodyError::TrailersTooLong));
+    let too_long = Err(BodyError::TrailersTooLong { limit });
+    assert_eq!(chunked(sized(limit + 1)), too_long);
+    assert_eq!(chunked(format!("0\r\nA: {}", "x".repeat(limit))), too_long);
 
     let many = |count: usize| format!("0\r\n{}\r\n", "A: b\r\n".repeat(count));
-    for count in [TRAILER_COUNT - 1, TRAILER_COUNT] {
+    let limit = LIMITS.trailer_count;
+    for count in [limit - 1, limit] {
         assert_eq!(chunked(many(count)).unwrap().unwrap().1.len(), count);
     }
-    assert_eq!(chunked(many(TRAILER_COUNT + 1)), Err(BodyError::TooManyTrailers));
-    assert_eq!(BodyError::TooManyTrailers.status().code(), 431);
+    let too_many = BodyError::TooManyTrailers { limit };
+    assert_eq!(chunked(many(limit + 1)), Err(too_many));
+    assert_eq!(too_many.status().code(), 431);
 }
 
 #[test]
 fn an_error_is_final() {
     let mut decoder = BodyDecoder::new(BodyLen::Chunked);
-    assert_eq!(decoder.decode(b"+5\r\n"), Err(BodyError::ChunkSize));
-    assert_eq!(decoder.decode(b"0\r\n\r\n"), Err(BodyError::ChunkSize));
+    assert_eq!(decoder.decode(b"+5\r\n", &LIMITS), Err(BodyError::ChunkSize));
+    assert_eq!(decoder.decode(b"0\r\n\r\n", &LIMITS), Err(BodyError::ChunkSize));
     assert!(!decoder.is_done());
 }
 

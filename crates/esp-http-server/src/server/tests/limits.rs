@@ -1,6 +1,7 @@
 //! Every limit, one below it, at it, and one above; the bytes at once and one at a time.
 
 use super::support::*;
+use crate::proto::body::Limits;
 use crate::server::{HandlerMode, HttpConfig};
 use crate::{ErrorCode, Request, Result};
 
@@ -151,6 +152,69 @@ fn bytes_of_an_unread_chunked_body() {
     }
 }
 
+/// With a limit of 100 on what `body` makes of an amount, one less and just as much is read, and one
+/// more gets `code`, whether the handler reads the body or the server drops it.
+fn body_holds(config: HttpConfig, code: ErrorCode, body: impl Fn(usize) -> String) {
+    let engine = Engine::new(config, |server| {
+        server
+            .get("/a", path)
+            .post("/echo", echo)
+            .post("/unread", |request: &mut Request| -> Result { request.respond().send("") })
+    });
+    let head =
+        |path| format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for cut in [Cut::Whole, Cut::Bytes] {
+        for path in ["/echo", "/unread"] {
+            for amount in [99, 100] {
+                let requests =
+                    [&head(path), &body(amount), &get("/a")].map(String::as_str).concat();
+                let (client, text) = answer(&engine, &requests, cut);
+                assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "{amount} {cut:?}: {text}");
+                client.expect_open();
+            }
+            let requests = [&head(path), &body(101), &get("/a")].map(String::as_str).concat();
+            let (_, text) = answer(&engine, &requests, cut);
+            let status = if path == "/echo" { code.status().code() } else { 200 };
+            assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{cut:?}: {text}");
+            assert_eq!(text.matches("HTTP/1.1").count(), 1, "{text}");
+        }
+    }
+}
+
+#[test]
+fn bytes_of_a_chunk_line() {
+    let config = HttpConfig { max_chunk_line_len: 100, ..HttpConfig::default() };
+    body_holds(config, ErrorCode::BadRequest, |len| {
+        format!("2;{}\r\nhi\r\n0\r\n\r\n", "e".repeat(len - 2))
+    });
+}
+
+#[test]
+fn bytes_of_chunk_framing_beyond_what_is_fair() {
+    let config = HttpConfig { max_chunk_excess_len: 100, ..HttpConfig::default() };
+    body_holds(config, ErrorCode::BadRequest, |len| {
+        // A chunk of one byte may have 18 bytes of framing, and this has six without the extension.
+        let chunk = |excess_len| format!("1;{}\r\nx\r\n", "e".repeat(18 - 6 + excess_len));
+        [chunk(50), chunk(len - 50), "0\r\n\r\n".into()].concat()
+    });
+}
+
+#[test]
+fn bytes_of_trailers() {
+    let config = HttpConfig { max_trailers_len: 100, ..HttpConfig::default() };
+    body_holds(config, ErrorCode::HeaderFieldsTooLarge, |len| {
+        format!("2\r\nhi\r\n0\r\nA: {}\r\n\r\n", "t".repeat(len - "A: \r\n".len()))
+    });
+}
+
+#[test]
+fn fields_of_trailers() {
+    let config = HttpConfig { max_trailer_fields: 100, ..HttpConfig::default() };
+    body_holds(config, ErrorCode::HeaderFieldsTooLarge, |count| {
+        format!("2\r\nhi\r\n0\r\n{}\r\n", "A: b\r\n".repeat(count))
+    });
+}
+
 #[test]
 fn requests_of_one_connection() {
     let engine = engine(HttpConfig { max_requests_per_session: 3, ..HttpConfig::default() });
@@ -255,10 +319,11 @@ fn the_defaults_are_those_of_the_documentation() {
     let limits =
         [config.max_req_hdr_len, config.max_req_hdr_fields, config.max_uri_len, config.purge_len];
     assert_eq!(limits, [32_768, 100, 2048, 65_536]);
+    assert_eq!(config.body_limits(), Limits::default(), "those of the decoder");
     assert_eq!((config.max_open_sockets, config.max_requests_per_session), (1024, usize::MAX));
     assert_eq!((config.max_uri_handlers, config.stack_size), (usize::MAX, 262_144));
     assert_eq!((config.work_queue_len, config.ws_queue_len), (1024, 65_536));
-    assert_eq!((config.server_port, config.backlog_conn, config.workers), (80, 128, 0));
+    assert_eq!((config.server_port, config.backlog_conn, config.workers), (80, 1024, 0));
     assert!(config.lru_purge_enable && config.listen.is_empty());
     assert!(!config.keep_alive_enable && !config.enable_so_linger);
     let probes = (config.keep_alive_idle, config.keep_alive_interval, config.keep_alive_count);
