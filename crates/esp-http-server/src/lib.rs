@@ -134,6 +134,8 @@ pub use proto::status::{ErrorCode, Status};
 pub use proto::ws::deflate::{Compression, ContextTakeover, DeflateConfig, WindowBits};
 pub use proto::ws::frame::{CloseCode, FrameHead, Opcode};
 pub use proto::ws::handshake::{OriginPolicy, Scheme};
+#[doc(hidden)] // for layers of this project
+pub use server::client_of;
 pub use server::{
     Events, HTTP_SERVER_EVENT, HandlerMode, HttpConfig, HttpEvent, HttpEvents, ListenAddr, Notice,
     Observer, OpenSession, Peer, Server, ServerBuilder, ServerContext, ServerHandle, SessionId,

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
-use esp_http_server::Lock;
+use esp_http_server::{Lock, client_of};
 
 use crate::open_error::HandshakeError;
 use crate::tls_stats::{Counters, TlsStats};
@@ -109,15 +109,6 @@ impl Drop for Admission {
 impl fmt::Debug for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admission").field("client", &self.client).finish_non_exhaustive()
-    }
-}
-
-/// What stands for one client: an IPv4 address, or the network that an IPv6 address is in, because who
-/// has one of its addresses has 2^64 of them (RFC 4291, section 2.5.4).
-fn client_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
-        ip @ IpAddr::V4(_) => ip,
     }
 }
 

@@ -429,6 +429,8 @@ fn check(config: &HttpConfig, workers: usize) -> Result {
             config.max_chunk_line_len,
             "a chunk's size has up to 16 digits",
         ))
+    } else if config.max_sessions_per_addr == 0 {
+        Some(("max_sessions_per_addr", 0, "nobody could connect"))
     } else if config.max_requests_per_session == 0 {
         Some(("max_requests_per_session", 0, "no request could be answered"))
     } else if config.stack_size < STACK_MIN {
@@ -503,6 +505,8 @@ mod tests {
         assert_eq!(with(|config| config.max_requests_per_session = 1), Ok(()));
         assert!(with(|config| config.max_req_hdr_len = 15).is_err());
         assert!(with(|config| config.max_uri_len = 0).is_err());
+        assert!(with(|config| config.max_sessions_per_addr = 0).is_err());
+        assert_eq!(with(|config| config.max_sessions_per_addr = 1), Ok(()));
         assert!(with(|config| config.max_chunk_line_len = 15).is_err());
         assert_eq!(with(|config| config.max_chunk_line_len = 16), Ok(()));
     }

@@ -45,6 +45,16 @@ pub struct HttpConfig {
     pub workers: usize,
     /// Most sessions open at once, over all workers. Default 1024.
     pub max_open_sockets: usize,
+    /// Most sessions open at once of one client: an IPv4 address, or the /64 network of an IPv6
+    /// address. `usize::MAX`, the default, means no limit, because clients behind one address
+    /// translation, or behind a proxy on the level of TCP, are one client here. Where that is not so,
+    /// half of `max_open_sockets` leaves the other half to others whatever one does; a browser opens
+    /// six.
+    ///
+    /// Above it the client's own least recently used idle session is closed, as far as
+    /// `lru_purge_enable` lets it; otherwise the new connection is, at once. Every worker has its
+    /// share, and one at least.
+    pub max_sessions_per_addr: usize,
     /// Whether a new connection may close the least recently used idle session when the table is
     /// full. Otherwise it waits in the backlog until there is room. Default true.
     pub lru_purge_enable: bool,
@@ -107,7 +117,8 @@ pub struct HttpConfig {
     /// Work items that may wait in a worker's queue. Default 1024.
     pub work_queue_len: usize,
     /// Bytes of WebSocket messages from other threads, or of what work functions send, that may wait
-    /// for one client to take them. A single message may be longer. Default 64 kB.
+    /// for one client to take them. A message that can't be handed to the network at once counts 128
+    /// bytes more, for what it takes to keep it. A single message may be longer. Default 64 kB.
     pub ws_queue_len: usize,
     /// What becomes of a WebSocket message above that. Default [`WsQueuePolicy::Close`].
     pub ws_queue_policy: WsQueuePolicy,
@@ -199,6 +210,7 @@ impl Default for HttpConfig {
             listen: Vec::new(),
             workers: 0,
             max_open_sockets: 1024,
+            max_sessions_per_addr: usize::MAX,
             lru_purge_enable: true,
             backlog_conn: 1024,
             keep_alive_enable: false,
@@ -251,6 +263,11 @@ impl HttpConfig {
             trailers_len: self.max_trailers_len,
             trailer_count: self.max_trailer_fields,
         }
+    }
+
+    /// How many sessions one client may have in each worker.
+    pub(crate) fn sockets_of_client(&self, workers: usize) -> usize {
+        self.max_sessions_per_addr.div_ceil(workers).max(1)
     }
 
     /// How many of `max_open_sockets` are the share of worker number `worker` of `workers`.

@@ -10,7 +10,7 @@
 //! | who handles a URI, who an error | `router.rs`, `err_handlers.rs` |
 //! | what is registered for a URI | `uri_handler.rs`, `ws_uri_handler.rs` |
 //! | tables that change while the server runs | `published.rs`, `routes.rs` |
-//! | who goes when the table is full | `lru.rs` |
+//! | who goes when the table is full, or has its place full | `lru.rs`, `clients.rs` |
 //! | when to look at whom | `deadlines.rs` |
 //! | what other threads may ask for | `shared.rs`, `ws_client.rs`, `work.rs`; how it is done: `run_work.rs` |
 //! | the application's hooks, what they and queued work may do | `hooks.rs`, `context.rs` |
@@ -21,6 +21,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 #[cfg(feature = "deflate")]
 use crate::handler::ws::SharedDeflater;
@@ -31,6 +32,7 @@ use crate::proto::status::Status;
 use crate::time::Instant;
 
 mod builder;
+mod clients;
 mod config;
 mod conn;
 mod context;
@@ -61,6 +63,8 @@ mod ws_client;
 mod ws_uri_handler;
 
 pub use builder::{ServerBuilder, Transport};
+use clients::Clients;
+pub use clients::client_of;
 pub use config::{HandlerMode, HttpConfig, ListenAddr};
 pub use conn::Peer;
 pub(crate) use conn::{Conn, Exchange, Reply, TX_HIGH, TX_LOW};
@@ -75,7 +79,7 @@ pub(crate) use event::Lifetime;
 pub use event::{
     Events, HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer, SessionNotice,
 };
-use lru::LruList;
+use lru::{Line, Links, Ranks};
 use published::{Kept, Snapshot};
 use router::Routed;
 pub(crate) use routes::Found;
@@ -148,7 +152,11 @@ struct Worker<S: Stacks> {
     /// For all its WebSockets that need none of their own.
     #[cfg(feature = "deflate")]
     deflater: SharedDeflater,
-    lru: [LruList; 3],
+    /// Sessions that may be closed for a new one.
+    ranks: Ranks,
+    links: Links,
+    /// Present if one client may have fewer sessions than there are places.
+    clients: Option<Box<Clients>>,
     stop_at: Option<Instant>,
 }
 
@@ -170,6 +178,7 @@ where
         lifetime: Arc<Lifetime>,
     ) -> Self {
         let limit = shared.config.sockets_of(number.into(), shared.mailboxes.len());
+        let of_client = shared.config.sockets_of_client(shared.mailboxes.len());
         let worker = Worker {
             number,
             err_handlers: Snapshot::of(&shared.err_handlers),
@@ -189,7 +198,9 @@ where
             date: DateCache::new(),
             #[cfg(feature = "deflate")]
             deflater: None,
-            lru: [LruList::new(), LruList::new(), LruList::new()],
+            ranks: [Line::EMPTY; Rank::COUNT],
+            links: Links::default(),
+            clients: (of_client < limit).then(|| Box::new(Clients::new(of_client))),
             stop_at: None,
         };
         Self {
@@ -310,13 +321,34 @@ where
                 return true; // Let it say first what it came for.
             }
             let Some(id) = net.accept() else { return false };
+            match self.worker.full_client(net.peer_addr(id)) {
+                None => {}
+                Some(own) => match own.filter(|slot| !self.is_new(*slot)) {
+                    // Its own session makes room, also in the table.
+                    Some(slot) => {
+                        self.evict(slot, now, net);
+                        self.open(id, now, net);
+                        continue;
+                    }
+                    None => {
+                        log::debug!("{:?} has too many sessions", net.peer_addr(id));
+                        net.close(id);
+                        continue;
+                    }
+                },
+            }
             if let Some(slot) = victim {
-                log::debug!("session table full: closing {} for a new one", NetId(slot).0);
-                self.turn(slot, now, net, |turn| turn.evict());
+                self.evict(slot, now, net);
             }
             self.open(id, now, net);
         }
         true
+    }
+
+    /// Closes a session for a new one.
+    fn evict<N: Net>(&mut self, slot: u32, now: Instant, net: &mut N) {
+        log::debug!("no room for another session: closing {slot} for a new one");
+        self.turn(slot, now, net, |turn| turn.evict());
     }
 
     fn open<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) {
@@ -327,7 +359,11 @@ where
         let slot = &mut self.slots[id.index()];
         slot.generation = slot.generation.wrapping_add(1);
         let session = SessionId::new(self.worker.number, id.0, slot.generation);
-        let conn = Conn::new(session, net.peer_addr(id), self.worker.shared.clone());
+        let peer = net.peer_addr(id);
+        if let (Some(clients), Some(peer)) = (&mut self.worker.clients, peer) {
+            clients.opened(id.0, peer.ip());
+        }
+        let conn = Conn::new(session, peer, self.worker.shared.clone());
         let mut timers = Timers::new();
         timers.set(Timer::Handshake, now + self.worker.shared.config.handshake_timeout);
         slot.session = Some(Session {
@@ -464,23 +500,35 @@ impl<S: Stacks> Worker<S> {
 
     /// The session to close for a new one.
     fn victim(&self) -> Option<u32> {
-        let mut ranks = self.lru.iter();
-        ranks.find_map(LruList::oldest).filter(|_| self.shared.config.lru_purge_enable)
+        // A flood of connections that say nothing gets a quarter of the places from sessions that
+        // have been served, and then only its own. New ones have that quarter to begin in.
+        let spared = self.limit.div_ceil(4);
+        let first_to_go = || self.links.first_to_go(&self.ranks, spared, self.turns);
+        self.shared.config.lru_purge_enable.then(first_to_go)?
+    }
+
+    /// Whether whoever is at `peer` has as many sessions as it may, and which of them may be closed
+    /// for a new one.
+    fn full_client(&self, peer: Option<SocketAddr>) -> Option<Option<u32>> {
+        let own = self.clients.as_ref()?.full(peer?.ip(), self.turns)?;
+        Some(own.filter(|_| self.shared.config.lru_purge_enable))
     }
 
     /// Puts a session where it belongs among those that may be closed for a new one.
     fn set_rank(&mut self, session: &mut Session<S::Stack>, rank: Option<Rank>) {
         let slot = session.id.slot();
-        if session.rank != rank {
-            if let Some(old) = core::mem::replace(&mut session.rank, rank) {
-                self.lru[old as usize].remove(slot);
-            }
-            session.used = true;
+        let before = core::mem::replace(&mut session.rank, rank);
+        if !core::mem::take(&mut session.used) && before == rank {
+            return;
         }
-        if core::mem::take(&mut session.used)
-            && let Some(rank) = rank
-        {
-            self.lru[rank as usize].touch(slot);
+        if let Some(before) = before.filter(|_| before != rank) {
+            self.links.remove(&mut self.ranks[before as usize], slot);
+        }
+        if let Some(rank) = rank {
+            self.links.touch(&mut self.ranks[rank as usize], slot, self.turns);
+        }
+        if let Some(clients) = &mut self.clients {
+            clients.ranked(slot, before, rank, self.turns);
         }
     }
 
@@ -492,6 +540,9 @@ impl<S: Stacks> Worker<S> {
         }
         self.deadlines.remove(session.id.slot());
         self.set_rank(&mut session, None);
+        if let Some(clients) = &mut self.clients {
+            clients.closed(session.id.slot());
+        }
         if let Some(conn) = session.own_conn() {
             if let Some(exchange) = &mut conn.exchange {
                 exchange.discard();

@@ -121,10 +121,16 @@ impl<S: corosensei::stack::Stack> Session<S> {
 pub(super) enum Rank {
     /// Lingering: all is said.
     Closing,
-    /// Idle, or not yet heard of.
+    /// Has not asked for anything yet.
+    New,
+    /// Idle between requests, or in the middle of a request's head.
     Http,
     /// WebSocket: losing it is noticed.
     WebSocket,
+}
+
+impl Rank {
+    pub(super) const COUNT: usize = 4;
 }
 
 /// What a task is started for.

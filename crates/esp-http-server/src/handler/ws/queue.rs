@@ -73,6 +73,7 @@ pub(crate) enum Push {
 pub(super) struct Outbox {
     pub(super) sending: Sending,
     queue: VecDeque<Queued>,
+    /// What those cost.
     queued_len: usize,
     /// Bytes from elsewhere that went behind what is being sent since that was empty.
     pushed_len: usize,
@@ -104,6 +105,9 @@ enum Waiting {
     Message(Arc<Outgoing>),
 }
 
+/// What it takes to keep a message that waits, or whom to tell of one, besides its bytes.
+const MESSAGE_COST: usize = 128;
+
 impl Waiting {
     fn len(&self) -> usize {
         match self {
@@ -111,23 +115,29 @@ impl Waiting {
             Self::Message(message) => message.frame().len(),
         }
     }
+
+    /// How much it counts while it waits.
+    fn cost(&self) -> usize {
+        self.len() + MESSAGE_COST
+    }
 }
 
 impl Outbox {
     fn push_back(&mut self, queued: Queued) {
-        self.queued_len += queued.what.len();
+        self.queued_len += queued.what.cost();
         self.queue.push_back(queued);
     }
 
     fn take(&mut self, at: usize) -> Option<Queued> {
         let queued = self.queue.remove(at)?;
-        self.queued_len -= queued.what.len();
+        self.queued_len -= queued.what.cost();
         Some(queued)
     }
 
-    /// Makes room for `len` bytes among those that wait, as long as there is something to drop.
-    fn drop_oldest(&mut self, len: usize, limit: usize) {
-        while self.queued_len + len > limit {
+    /// Makes room for one that costs so much among those that wait, as long as there is something to
+    /// drop.
+    fn drop_oldest(&mut self, cost: usize, limit: usize) {
+        while self.queued_len + cost > limit {
             let is_droppable = |queued: &Queued| !matches!(queued.what, Waiting::Control(_));
             let Some(oldest) = self.queue.iter().position(is_droppable) else { return };
             let dropped = self.take(oldest).and_then(|queued| queued.done);
@@ -139,9 +149,15 @@ impl Outbox {
 }
 
 impl WsState {
-    /// Bytes from elsewhere that wait, of which up to `tx_len` are being sent.
+    /// Bytes from elsewhere that wait, of which up to `tx_len` are being sent, and what it takes to
+    /// keep them.
     pub(crate) fn waiting_len(&self, tx_len: usize) -> usize {
-        self.outbox.queued_len + self.outbox.pushed_len.min(tx_len)
+        self.kept_len() + self.outbox.pushed_len.min(tx_len)
+    }
+
+    /// Bytes of memory for what waits to be sent and isn't being sent yet, and for whom to tell.
+    pub(crate) fn kept_len(&self) -> usize {
+        self.outbox.queued_len + self.outbox.awaited.len() * MESSAGE_COST
     }
 
     /// The network has taken so many bytes.
@@ -199,7 +215,12 @@ pub(crate) fn push(
     // A single frame always fits into an empty queue, or nothing above the limit could be sent. What
     // a handler has written does not count: it may be a large message to a peer that reads.
     let waiting = ws.waiting_len(io.tx.len());
-    let is_full = waiting > 0 && waiting + what.len() > limit;
+    // In what is being sent it can't be dropped any more.
+    let room = if policy == WsQueuePolicy::DropOldest { 0 } else { TX_LOW };
+    let is_free = ws.outbox.sending == Sending::Nothing && ws.outbox.queue.is_empty();
+    let passes = is_free && io.tx.len() <= room;
+    let added = if passes { what.len() } else { what.cost() };
+    let is_full = waiting > 0 && waiting + added > limit;
     match policy {
         WsQueuePolicy::Close if is_full => return Pushed::TooMuch,
         WsQueuePolicy::Refuse if is_full && admission == Admission::Asked => {
@@ -208,14 +229,11 @@ pub(crate) fn push(
             }
             return Pushed::Taken;
         }
-        WsQueuePolicy::DropOldest => ws.outbox.drop_oldest(what.len(), limit),
+        WsQueuePolicy::DropOldest => ws.outbox.drop_oldest(what.cost(), limit),
         WsQueuePolicy::Close | WsQueuePolicy::Refuse => {}
     }
-    // In there it can't be dropped any more.
-    let room = if policy == WsQueuePolicy::DropOldest { 0 } else { TX_LOW };
-    let passes = ws.outbox.sending == Sending::Nothing && ws.outbox.queue.is_empty();
     let queued = Queued { what, done };
-    if passes && io.tx.len() <= room {
+    if passes {
         write(ws, io, queued);
     } else {
         ws.outbox.push_back(queued);

@@ -159,3 +159,95 @@ fn without_purge_a_connection_waits_in_the_backlog() {
     two.expect_closed();
     four.expect_open();
 }
+
+/// Clients that have been served, and then one that says nothing on every connection it gets.
+#[test]
+fn silent_connections_get_a_quarter_of_the_places_from_those_that_were_served() {
+    let engine = engine(20, true);
+    let served = [(); 20].map(|()| engine.connect());
+    served.iter().for_each(|client| client.send(get("/x")));
+    let open = |clients: &[Client]| clients.iter().filter(|client| !client.is_closed()).count();
+    let silent: Vec<_> = (0..6).map(|_| engine.connect()).collect();
+    // Five places are theirs, and a sixth is one too many, which shows with the next.
+    assert_eq!((open(&served), open(&silent)), (14, 6));
+    let more: Vec<_> = (0..100).map(|_| engine.connect()).collect();
+    assert_eq!((open(&served), open(&silent), open(&more)), (14, 0, 6));
+    // Whoever begins has time for six others to come: it is served then, and safe.
+    let begins = engine.connect();
+    let _more: Vec<_> = (0..5).map(|_| engine.connect()).collect();
+    begins.send(get("/x"));
+    begins.expect(ok("/x"));
+    let _flood: Vec<_> = (0..100).map(|_| engine.connect()).collect();
+    begins.expect_open();
+    assert_eq!(open(&served), 13);
+}
+
+fn from(addr: &str) -> Peer {
+    Peer { addr: Some(addr.parse().unwrap()), ..Peer::default() }
+}
+
+fn engine_for(max_sessions_per_addr: usize, lru_purge_enable: bool) -> Engine {
+    let config = HttpConfig {
+        max_open_sockets: 10,
+        max_sessions_per_addr,
+        lru_purge_enable,
+        ..HttpConfig::default()
+    };
+    Engine::new(config, |server| {
+        server.get("/*", path).get("/sleep", |request: &mut Request| -> Result {
+            request.sleep(secs(5))?;
+            path(request)
+        })
+    })
+}
+
+#[test]
+fn sessions_of_one_address() {
+    let engine = engine_for(3, true);
+    let other = engine.connect_as(from("192.0.2.9:1"));
+    let [a, b, c] = [1, 2, 3].map(|port| engine.connect_as(from(&format!("192.0.2.1:{port}"))));
+    [&a, &b, &c, &a].iter().for_each(|client| client.send(get("/x")));
+    [&a, &b, &c].iter().for_each(|client| client.expect_open());
+    // Its own least recently used goes, though there are places and another's is older.
+    let d = engine.connect_as(from("[::ffff:192.0.2.1]:4"));
+    b.expect_closed();
+    [&a, &c, &d, &other].iter().for_each(|client| client.expect_open());
+    assert_eq!(engine.open(), 4);
+    // As soon as one leaves there is a place again.
+    a.finish();
+    let _e = engine.connect_as(from("192.0.2.1:5"));
+    [&c, &d].iter().for_each(|client| client.expect_open());
+}
+
+#[test]
+fn an_address_with_nothing_but_sessions_being_served_gets_no_more() {
+    for lru_purge_enable in [false, true] {
+        let engine = engine_for(2, lru_purge_enable);
+        let sleeping = [1, 2].map(|port| engine.connect_as(from(&format!("[2001:db8::{port}]:1"))));
+        sleeping.iter().for_each(|client| client.send(get("/sleep")));
+        let refused = engine.connect_as(from("[2001:db8::3]:1"));
+        refused.expect_closed();
+        refused.expect_nothing();
+        let other = engine.connect_as(from("[2001:db8:0:1::1]:1"));
+        other.expect_open();
+        engine.advance(secs(5));
+        sleeping.iter().for_each(|client| client.expect(ok("/sleep")));
+        // Now they are idle.
+        let next = engine.connect_as(from("[2001:db8::3]:2"));
+        assert_eq!(next.is_closed(), !lru_purge_enable);
+        assert_eq!(sleeping[0].is_closed(), lru_purge_enable);
+    }
+}
+
+#[test]
+fn a_flood_from_one_address_closes_no_session_of_another() {
+    let engine = engine_for(5, true);
+    let good = [1, 2, 3].map(|number| engine.connect_as(from(&format!("192.0.2.{number}:1"))));
+    good.iter().for_each(|client| client.send(get("/x")));
+    for port in 1..200 {
+        let bad = engine.connect_as(from(&format!("198.51.100.1:{port}")));
+        bad.send(get("/x"));
+    }
+    assert_eq!(engine.open(), 8);
+    good.iter().for_each(|client| client.expect_open());
+}

@@ -321,6 +321,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(limits, [32_768, 100, 2048, 65_536]);
     assert_eq!(config.body_limits(), Limits::default(), "those of the decoder");
     assert_eq!((config.max_open_sockets, config.max_requests_per_session), (1024, usize::MAX));
+    assert_eq!(config.max_sessions_per_addr, usize::MAX);
     assert_eq!((config.max_uri_handlers, config.stack_size), (usize::MAX, 262_144));
     assert_eq!((config.work_queue_len, config.ws_queue_len), (1024, 65_536));
     assert_eq!((config.server_port, config.backlog_conn, config.workers), (80, 1024, 0));

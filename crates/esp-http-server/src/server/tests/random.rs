@@ -1,6 +1,7 @@
 //! Whatever clients, the application and time do in whatever order: nothing panics, nothing spins, and
 //! a server that stops leaves nothing behind.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -66,6 +67,7 @@ fn ws_echo(ws: &mut WsRequest) -> Result {
 fn engine(dice: &mut Dice, patience: Option<Duration>) -> (Engine, Arc<AtomicUsize>, Jobs) {
     let mut config = HttpConfig {
         max_open_sockets: 1 + dice.below(6),
+        max_sessions_per_addr: dice.one_of(&[1, 2, usize::MAX]),
         lru_purge_enable: dice.below(3) > 0,
         handler_mode: dice.one_of(&[HandlerMode::Concurrent, HandlerMode::Serial]),
         purge_len: 1000,
@@ -138,6 +140,10 @@ fn bytes(dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
+fn addr(port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, port as u8], port))
+}
+
 fn connect(engine: &Engine, dice: &mut Dice) -> Client {
     engine.connect_as(Peer {
         window: dice.one_of(&[0, 500, 10_000, usize::MAX]),
@@ -145,6 +151,7 @@ fn connect(engine: &Engine, dice: &mut Dice) -> Client {
         recv_len: dice.one_of(&[5, 700, usize::MAX]),
         handshake: dice.one_of(&[Handshake::Done, Handshake::Done, Handshake::UnderWay]),
         layered: dice.below(2) == 0,
+        addr: dice.one_of(&[None, Some(1), Some(2)]).map(addr),
     })
 }
 

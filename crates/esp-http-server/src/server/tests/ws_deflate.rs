@@ -399,7 +399,7 @@ fn with_context_each_client_has_its_own_and_nothing_gets_between() {
 fn messages_of_a_queue_that_drops_keep_the_context() {
     let config = HttpConfig {
         ws_queue_policy: crate::WsQueuePolicy::DropOldest,
-        ws_queue_len: 1000,
+        ws_queue_len: 1256, // two that wait, with what it takes to keep them
         ..HttpConfig::default()
     };
     let engine = Engine::new(config, |server| {

@@ -45,7 +45,7 @@ fn a_broadcast_reaches_all_websockets_and_nobody_else() {
 
 #[test]
 fn pushes_do_not_get_into_a_frame_that_a_handler_is_sending() {
-    let engine = engine(1000);
+    let engine = engine(2000);
     let client = engine.connect_as(Peer { window: 0, send_len: 5000, ..Peer::default() });
     client.take(200);
     upgrade(&client, "/ws");
@@ -99,6 +99,45 @@ fn a_client_that_does_not_read_is_closed_at_ws_queue_len() {
     client.expect_closed();
     other.expect_open();
     assert_eq!(frames(&other.received()).len(), 11);
+}
+
+/// Of messages of a byte, and of none, so many wait as they cost memory, not as they have bytes.
+#[test]
+fn small_messages_that_wait_count_for_what_they_cost() {
+    for len in [0, 1] {
+        let engine = engine(10_000);
+        let client = engine.connect_as(Peer { window: 1000, ..Peer::default() });
+        upgrade(&client, "/ws");
+        client.send(frame(TEXT, b"go"));
+        // Its handler is in the middle of a frame, so that all others wait.
+        let most = 10_000 / (128 + 2 + len);
+        for _ in 0..most {
+            engine.handle().ws_broadcast(vec![1; len]).unwrap();
+            engine.run();
+        }
+        client.expect_open();
+        engine.handle().ws_broadcast(vec![1; len]).unwrap();
+        engine.run();
+        client.expect_closed();
+    }
+}
+
+/// Those who want to be told what became of a message are kept until it has left.
+#[test]
+fn who_waits_for_the_end_of_a_message_counts_also_when_it_is_being_sent() {
+    let engine = engine(1000);
+    let client = engine.connect_as(Peer { window: 200, ..Peer::default() });
+    upgrade(&client, "/ws");
+    client.fill();
+    let other = engine.handle().ws_client(client.session());
+    for _ in 0..1000 / 131 {
+        other.send_with("x", |_| {});
+        engine.run();
+    }
+    client.expect_open();
+    other.send_with(vec![1; 100], |_| {});
+    engine.run();
+    client.expect_closed();
 }
 
 #[test]

@@ -220,10 +220,11 @@ fn a_full_queue_drops_the_oldest_that_wait_and_tells_who_asked() {
     let (log, other) = (Log::default(), engine.handle().ws_client(client.session()));
     client.fill();
     for (name, byte) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
-        send(&log, &other, name, vec![byte; 396]);
+        send(&log, &other, name, vec![byte; 368]);
         engine.run();
     }
-    // The first is being sent, two wait beside it, and the fourth has taken the place of one.
+    // The first is being sent, two wait beside it, 500 bytes each with what it takes to keep them, and
+    // the fourth has taken the place of one.
     assert_eq!(log.take(), [format!("b: Err({FULL})")]);
     engine.handle().ws_broadcast(vec![5; 2000]).unwrap();
     engine.run();
@@ -231,7 +232,7 @@ fn a_full_queue_drops_the_oldest_that_wait_and_tells_who_asked() {
     client.expect_open();
     client.take(usize::MAX);
     let received = frames(&client.received());
-    assert_eq!(received, [(BINARY, vec![1; 396]), (BINARY, vec![5; 2000])]);
+    assert_eq!(received, [(BINARY, vec![1; 368]), (BINARY, vec![5; 2000])]);
     assert_eq!(log.take(), ["a: Ok(())"]);
 }
 

@@ -75,7 +75,7 @@ where
     /// The session waits: sets its timers, gives back what it does not need, takes its LRU place.
     pub(super) fn rest(&mut self) {
         let rank = match self.session.phase {
-            Phase::Opening => Some(Rank::Http),
+            Phase::Opening => Some(Rank::New),
             Phase::Head => self.rest_in_head(),
             Phase::WebSocket => Some(self.rest_as_ws()),
             Phase::Closing { shut: true } => Some(Rank::Closing),
@@ -100,7 +100,7 @@ where
         let config = &self.worker.shared.config;
         let (idle_timeout, head_timeout) = (config.idle_timeout, config.head_timeout);
         let id = self.id();
-        let Session { conn, timers, again, .. } = &mut *self.session;
+        let Session { conn, timers, again, requests, .. } = &mut *self.session;
         let conn = conn.as_mut().expect("a resting session has its connection");
         let (exchange, transport) = conn.line();
         let waiting = exchange.as_ref().map_or(0, |exchange| exchange.tx.len());
@@ -115,7 +115,8 @@ where
                 false => timers.start(Timer::Idle, self.now + idle_timeout),
             }
         }
-        (!*again && !is_sending).then_some(Rank::Http)
+        let rank = if *requests > 0 { Rank::Http } else { Rank::New };
+        (!*again && !is_sending).then_some(rank)
     }
 
     fn rest_as_ws(&mut self) -> Rank {

@@ -20,6 +20,7 @@ pub(in crate::server::tests) struct Peer {
     pub(in crate::server::tests) handshake: Handshake,
     /// Whether there is a layer, as TLS, that takes whatever it is given and keeps it inside.
     pub(in crate::server::tests) layered: bool,
+    pub(in crate::server::tests) addr: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ impl Default for Peer {
             recv_len: usize::MAX,
             handshake: Handshake::Done,
             layered: false,
+            addr: None,
         }
     }
 }
@@ -215,6 +217,10 @@ impl Net for MemoryNet {
     fn stop_listening(&mut self) {
         self.listening = false;
         self.backlog.clear();
+    }
+
+    fn peer_addr(&self, id: NetId) -> Option<SocketAddr> {
+        self.pipes[self.ids[id.index()]?].peer.addr
     }
 
     fn local_addr(&self, id: NetId) -> Option<SocketAddr> {
