@@ -31,7 +31,9 @@ pub use send::Fragments;
 pub(crate) use state::{Closing, Opening, WsState};
 pub use state::{ControlFrames, WsClosed, WsClosedBy, WsFrame};
 
-/// How the server finds out that a silent WebSocket client is gone.
+/// How the server finds out that a silent WebSocket client is gone: between messages, and while a
+/// handler sleeps ([`WsRequest::sleep`]) that has left nothing unread. What a handler waits for to be
+/// received or sent has `recv_wait_timeout` and `send_wait_timeout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
     /// A client from which nothing came for so long is sent a ping.

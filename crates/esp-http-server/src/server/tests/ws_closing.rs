@@ -256,6 +256,7 @@ fn every_ending_is_told_once() {
         expect_frame(&client, TEXT, "hello");
         let session = client.session();
         end(&engine, &client);
+        engine.run();
         engine.advance(secs(60));
         assert_eq!(log.take(), [told, "closed"], "ending {number}");
         assert_eq!(engine.handle().session_kind(session), None);
@@ -371,4 +372,45 @@ fn a_sleeping_handler_keeps_its_message_and_what_follows_that() {
     client.send([0x8b, 0x80]);
     let expected = [(TEXT, b"tick".to_vec()), (CLOSE, b"\x03\xea".to_vec())];
     assert_eq!(frames(&client.received()), expected);
+}
+
+#[test]
+fn a_client_that_answers_no_ping_is_lost_also_to_a_handler_that_sleeps() {
+    let (engine, client, log) = connected(HttpConfig::default());
+    client.send(frame(TEXT, b"sleep"));
+    for _ in 0..2 {
+        engine.advance(secs(20));
+        expect_frame(&client, PING, "");
+        engine.advance(millis(4999));
+        client.send(frame(PONG, b""));
+    }
+    engine.advance(secs(10));
+    // It wakes up; from then on pings go on as before.
+    engine.advance(millis(9999));
+    client.expect_nothing();
+    engine.advance(millis(1));
+    expect_frame(&client, PING, "");
+    client.send(frame(PONG, b""));
+    client.send(frame(TEXT, b"sleep"));
+    engine.advance(secs(20));
+    expect_frame(&client, PING, "");
+    engine.advance(millis(4999));
+    client.expect_open();
+    engine.advance(millis(1));
+    client.expect_closed();
+    assert_eq!(log.take(), ["Nobody 0 ", "closed"]);
+}
+
+#[test]
+fn a_client_whose_answer_a_sleeping_handler_would_not_hear_is_not_pinged() {
+    let (engine, client, _) = connected(HttpConfig::default());
+    client.send(frame(TEXT, b"sleep"));
+    engine.advance(secs(20));
+    expect_frame(&client, PING, "");
+    // The pong comes behind a message that nobody reads yet.
+    client.send([frame(TEXT, b"hello"), frame(PONG, b"")].concat());
+    engine.advance(secs(39));
+    client.expect_nothing();
+    engine.advance(secs(1));
+    expect_frame(&client, TEXT, "hello");
 }

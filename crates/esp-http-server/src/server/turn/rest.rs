@@ -9,7 +9,7 @@ use super::super::session::{Phase, Rank, Session, Timer};
 use super::super::transport::Line;
 use super::{Fate, Step, Turn};
 use crate::handler::ws::{Closing, send_ping};
-use crate::handler::{Failure, Wake};
+use crate::handler::{Failure, Wait, Wake};
 use crate::net::Net;
 use crate::proto::status::Status;
 
@@ -56,9 +56,7 @@ where
             }
             Timer::Task => self.resume(Wake::Ready),
             // A handler is at work on what the peer has sent.
-            Timer::Ping | Timer::Pong if !matches!(self.session.phase, Phase::WebSocket) => {
-                Step::Again
-            }
+            Timer::Ping | Timer::Pong if !self.is_listening() => Step::Again,
             Timer::Ping => {
                 self.lend();
                 send_ping(self.conn());
@@ -79,6 +77,10 @@ where
             Phase::Head => self.rest_in_head(),
             Phase::WebSocket => Some(self.rest_as_ws()),
             Phase::Closing { shut: true } => Some(Rank::Closing),
+            Phase::Handling { wait: Wait::For(_), .. } => {
+                self.ping_in_time();
+                None
+            }
             _ => None,
         };
         let session = &mut *self.session;
@@ -120,18 +122,38 @@ where
     }
 
     fn rest_as_ws(&mut self) -> Rank {
-        let keep_alive = self.worker.shared.hooks.ws_keep_alive;
         let conn = self.session.conn.as_mut().expect("a resting session has its connection");
         self.worker.tell_waiting_len(conn);
         if conn.ws.as_ref().is_none_or(|ws| ws.closing() != Closing::No) {
             return Rank::Closing;
         }
-        let timers = &mut self.session.timers;
-        if let Some(keep_alive) = keep_alive
-            && !timers.is_running(Timer::Pong)
-        {
-            timers.start(Timer::Ping, self.now + keep_alive.ping_every);
-        }
+        self.ping_in_time();
         Rank::WebSocket
+    }
+
+    /// Has a WebSocket client pinged when nothing has come from it for long enough.
+    fn ping_in_time(&mut self) {
+        let keep_alive = self.worker.shared.hooks.ws_keep_alive;
+        if let Some(keep_alive) = keep_alive
+            && self.is_listening()
+            && !self.session.timers.is_running(Timer::Pong)
+        {
+            self.session.timers.start(Timer::Ping, self.now + keep_alive.ping_every);
+        }
+    }
+
+    /// Whether the answer to a ping would be heard: between messages, and while a handler sleeps that
+    /// has left nothing unread.
+    fn is_listening(&self) -> bool {
+        let conn = self.session.conn.as_ref();
+        let Some(ws) = conn.and_then(|conn| conn.ws.as_ref()) else { return false };
+        match self.session.phase {
+            Phase::WebSocket => true,
+            Phase::Handling { wait: Wait::For(_), .. } => {
+                let exchange = conn.and_then(|conn| conn.exchange.as_ref());
+                ws.closing() == Closing::No && exchange.is_some_and(|io| io.rx.is_empty())
+            }
+            _ => false,
+        }
     }
 }
