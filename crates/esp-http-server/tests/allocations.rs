@@ -1,5 +1,5 @@
 //! A small request on a connection that stays open costs the engine no heap allocation, and neither do
-//! the events of it that nobody hears.
+//! the events of it that nobody hears. Compression keeps as much memory as it says.
 //!
 //! Alone in its file, because a program has one allocator.
 
@@ -23,11 +23,18 @@ struct Counting;
 thread_local! {
     /// Of this thread alone: the test harness has others, which allocate when they like.
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that are allocated now.
+    static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
+// A thread that ends has nothing to count any more.
+
 fn count() {
-    // A thread that ends has nothing to count any more.
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+fn hold(len: isize) {
+    let _ = HELD.try_with(|held| held.set(held.get() + len));
 }
 
 #[global_allocator]
@@ -38,17 +45,20 @@ static ALLOCATOR: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        hold(layout.size() as isize);
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        hold(-(layout.size() as isize));
         // SAFETY: the caller keeps the contract of `dealloc`, and the block is the system's.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count();
+        hold(new_size as isize - layout.size() as isize);
         // SAFETY: the caller keeps the contract of `realloc`, and the block is the system's.
         unsafe { System.realloc(block, layout, new_size) }
     }
@@ -185,4 +195,43 @@ fn a_small_request_on_an_open_connection_allocates_nothing() {
     let before = ALLOCATIONS.get();
     round(1000);
     assert_eq!(ALLOCATIONS.get() - before, 0, "nobody listens any more");
+}
+
+/// What `ContextTakeover`, `DeflateConfig` and the module `deflate` say.
+#[cfg(feature = "deflate")]
+#[test]
+fn compression_keeps_what_it_says_between_messages() {
+    use esp_http_server::proto::ws::deflate::{
+        Compression, ContextTakeover, Deflater, Inflater, Rest, WindowBits,
+    };
+
+    let message: Vec<u8> =
+        (0..100_000_u32).map(|number| (number.wrapping_mul(number) >> 7) as u8).collect();
+    for (context_takeover, bits) in [
+        (ContextTakeover::Off, 15),
+        (ContextTakeover::On, 8),
+        (ContextTakeover::On, 12),
+        (ContextTakeover::On, 15),
+    ] {
+        let window_bits = WindowBits::new(bits).unwrap();
+        let how = Compression { window_bits, context_takeover };
+        let (mut payload, mut room) = (Vec::with_capacity(200_000), vec![0; 200_000]);
+        let before = HELD.get();
+        let mut deflater = Deflater::new();
+        deflater.deflate(&message, how, &mut payload);
+        let deflater_len = HELD.get() - before;
+        assert!((300_000..=330_000).contains(&deflater_len), "{deflater_len}");
+
+        let before = HELD.get();
+        let mut inflater = Inflater::new(how);
+        for _ in 0..3 {
+            let inflated = inflater.inflate(&payload, Rest::Ended, &mut room).unwrap();
+            assert!(inflated.is_done && room[..inflated.produced] == message);
+        }
+        let window_len = match context_takeover {
+            ContextTakeover::On => 1 << bits,
+            ContextTakeover::Off => 0,
+        };
+        assert_eq!(HELD.get() - before, window_len, "{bits} bits");
+    }
 }
