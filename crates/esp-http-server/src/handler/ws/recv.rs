@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::time::Duration;
 
 use super::WsRequest;
 use super::message::Message;
@@ -97,7 +98,14 @@ impl WsRequest<'_> {
     ///
     /// Those of [`message`](Self::message).
     pub fn frame_head(&mut self) -> Result<FrameHead> {
+        let mut pieces = 0;
         loop {
+            // What a little inflates to may be much, and others want to be served as well.
+            if pieces == DROPPED_AT_ONCE {
+                self.link.wait(Wait::For(Duration::ZERO))?;
+                pieces = 0;
+            }
+            pieces += 1;
             let ws = self.link.conn_mut().ws_mut();
             if let Some(asked) = ws.asked.take() {
                 let WsFrame { opcode, fin, payload } = *asked;
@@ -224,8 +232,10 @@ pub(crate) enum Received {
     Closed,
 }
 
-/// How much of a compressed message is inflated at once only to be dropped, in bytes.
+/// How much of a compressed message is inflated at once only to be dropped, in bytes, and how often
+/// before others have their turn.
 const DROP_LEN: usize = 2048;
+const DROPPED_AT_ONCE: usize = 64;
 
 /// Takes one event from the received bytes.
 pub(crate) fn receive(conn: &mut Conn, sink: &mut Sink<'_>) -> Result<Received> {

@@ -232,6 +232,30 @@ fn a_bomb_that_nobody_reads_is_inflated_in_turns_with_others() {
 }
 
 #[test]
+fn a_handler_that_drops_a_bomb_lets_others_have_their_turn() {
+    let engine = Engine::new(HttpConfig::default(), |server| {
+        let heads = |ws: &mut WsRequest| -> Result {
+            ws.frame_head()?;
+            let head = ws.frame_head()?;
+            ws.send(format!("{} bytes", head.len))
+        };
+        server
+            .uri_handler(UriHandler::ws("/ws", heads).deflate(DeflateConfig::default()))
+            .get("/page", path)
+    });
+    let (client, other) = (engine.connect(), engine.connect());
+    upgrade(&client, "/ws", "permessage-deflate");
+    let payload = Codec::new(DeflateConfig::default().client).compress(&vec![0; 10_000_000]);
+    client.put([frame(COMPRESSED_BINARY, &payload), frame(BINARY, b"next")].concat());
+    other.put(get("/page"));
+    engine.poll_once();
+    other.expect(ok("/page"));
+    client.expect_nothing();
+    engine.advance(secs(1));
+    expect_frame(&client, TEXT, "4 bytes");
+}
+
+#[test]
 fn a_part_by_part_reader_is_given_inflated_parts() {
     let (_, client) = connected(DeflateConfig::default(), "/parts");
     let payload = Codec::new(DeflateConfig::default().client).compress(&text(1));
