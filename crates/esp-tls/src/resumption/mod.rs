@@ -3,10 +3,10 @@
 //! `tickets.rs` holds the keys of tickets and changes them in time, `cache.rs` remembers sessions.
 //! Sealing itself is cryptography and in `backend/`.
 //!
-//! Both are bound to who vouches for clients: a session that was set up under one client CA, mode
-//! or set of CRLs can't be resumed under another, be it of another server with the same ticket keys,
-//! of another choice of a selector, or after a reload. Otherwise a client could bring in an identity
-//! that nobody verified here.
+//! Both are bound to who vouches for clients: a session that was set up under one client CA or mode
+//! can't be resumed under another, be it of another server with the same ticket keys, of another
+//! choice of a selector, or after a reload. Otherwise a client could bring in an identity that nobody
+//! verified here. CRLs are no part of it, because a resumed client is verified again.
 
 mod cache;
 mod tickets;
