@@ -28,10 +28,13 @@ impl ConfigError {
         &self.problem
     }
 
-    /// The `ESP_ERR_MBEDTLS_*` number that ESP-IDF reports for the same failure (base 0x8000).
+    /// The `ESP_ERR_ESP_TLS_*` / `ESP_ERR_MBEDTLS_*` number that ESP-IDF reports for the same failure
+    /// (base 0x8000).
     pub fn esp_code(&self) -> i32 {
         match (self.input, &self.problem) {
             (_, ConfigProblem::KeyMismatch) => esp_code::OWN_CERT_FAILED,
+            (_, ConfigProblem::NoRandomness) => esp_code::CTR_DRBG_SEED_FAILED,
+            (_, ConfigProblem::Device(_)) => esp_code::SE_FAILED,
             (Input::CertificateChain | Input::ClientCa | Input::Crl, _) => {
                 esp_code::X509_PARSE_FAILED
             }
@@ -185,6 +188,8 @@ pub enum ConfigProblem {
     NoTicketKeys,
     /// An ALPN protocol name is empty or longer than 255 bytes (RFC 7301, section 3.1).
     AlpnNameLen(usize),
+    /// The source of randomness failed.
+    NoRandomness,
     /// The crypto provider refused.
     Provider(String),
 }
@@ -257,6 +262,7 @@ impl fmt::Display for ConfigProblem {
             AlpnNameLen(len) => {
                 write!(f, "a protocol name has 1 to 255 bytes (RFC 7301), this one has {len}")
             }
+            NoRandomness => f.write_str("the source of randomness failed"),
             Provider(detail) => write!(f, "the crypto provider refused: {detail}"),
         }
     }
@@ -284,5 +290,32 @@ impl fmt::Display for Date {
             // Past the year 9999.
             Err(_) => write!(f, "second {} since 1970", self.0.as_secs()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_has_the_number_that_esp_idf_has_for_it() {
+        let code = |input, problem| ConfigError { input, problem }.esp_code();
+        for (input, number) in [
+            (Input::CertificateChain, 0x8015),
+            (Input::PrivateKey, 0x8019),
+            (Input::ClientCa, 0x8015),
+            (Input::Crl, 0x8015),
+            (Input::ServerName, 0x8017),
+            (Input::Alpn, 0x8014),
+            (Input::Versions, 0x8017),
+            (Input::CipherSuites, 0x8017),
+            (Input::MaxFragment, 0x8017),
+            (Input::SessionTickets, 0x801C),
+        ] {
+            assert_eq!(code(input, ConfigProblem::Empty), number, "{input}");
+        }
+        assert_eq!(code(Input::PrivateKey, ConfigProblem::KeyMismatch), 0x8016);
+        assert_eq!(code(Input::PrivateKey, ConfigProblem::Device("pulled out".into())), 0x8007);
+        assert_eq!(code(Input::SessionTickets, ConfigProblem::NoRandomness), 0x8011);
     }
 }

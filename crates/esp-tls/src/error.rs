@@ -263,6 +263,8 @@ impl fmt::Display for CertificateProblem {
 
 /// ESP-IDF's numbers for failures of TLS, `ESP_ERR_ESP_TLS_BASE` + n.
 pub(crate) mod esp_code {
+    pub(crate) const SE_FAILED: i32 = 0x8007;
+    pub(crate) const CTR_DRBG_SEED_FAILED: i32 = 0x8011;
     pub(crate) const SSL_CONF_ALPN_FAILED: i32 = 0x8014;
     pub(crate) const X509_PARSE_FAILED: i32 = 0x8015;
     pub(crate) const OWN_CERT_FAILED: i32 = 0x8016;

@@ -319,10 +319,11 @@ impl TlsSession {
     }
 
     fn fail(&mut self, fault: Fault, stage: Stage, direction: Direction) -> TlsError {
-        let esp_code = match (stage, direction) {
-            (Stage::Handshake, _) => esp_code::SSL_HANDSHAKE_FAILED,
-            (Stage::Connected, Direction::Recv) => esp_code::SSL_READ_FAILED,
-            (Stage::Connected, Direction::Send) => esp_code::SSL_WRITE_FAILED,
+        let esp_code = match (&fault.kind, stage, direction) {
+            (TlsErrorKind::NoRandomness, ..) => esp_code::CTR_DRBG_SEED_FAILED,
+            (_, Stage::Handshake, _) => esp_code::SSL_HANDSHAKE_FAILED,
+            (_, Stage::Connected, Direction::Recv) => esp_code::SSL_READ_FAILED,
+            (_, Stage::Connected, Direction::Send) => esp_code::SSL_WRITE_FAILED,
         };
         let error = TlsError { kind: fault.kind, stage, alert: fault.alert, esp_code };
         self.failure = Some(Box::new(error.clone()));
@@ -406,5 +407,38 @@ impl fmt::Display for TlsVersion {
             TlsVersion::Tls12 => "TLS 1.2",
             TlsVersion::Tls13 => "TLS 1.3",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::select::{Refusal, Selection};
+
+    #[derive(Debug)]
+    struct NoTime;
+
+    impl crate::Clock for NoTime {
+        fn unix_time(&self) -> Option<core::time::Duration> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_failure_has_the_number_that_esp_idf_has_for_it() {
+        use Direction::{Recv, Send};
+        use Stage::{Connected, Handshake};
+        let nobody = |_: &ClientHello<'_>| Selection::refuse(Refusal::AccessDenied);
+        let config = TlsConfig::from_selector(nobody, NoTime).unwrap();
+        for (kind, stage, direction, number) in [
+            (TlsErrorKind::NotTls, Handshake, Recv, 0x801A),
+            (TlsErrorKind::NotTls, Connected, Recv, 0x801D),
+            (TlsErrorKind::NotTls, Connected, Send, 0x8018),
+            (TlsErrorKind::NoRandomness, Handshake, Recv, 0x8011),
+            (TlsErrorKind::NoRandomness, Connected, Send, 0x8011),
+        ] {
+            let error = TlsSession::new(&config).fail(kind.into(), stage, direction);
+            assert_eq!(error.esp_code(), number, "{error}");
+        }
     }
 }

@@ -294,7 +294,8 @@ mod on_a_device {
         let device = Device::new(KeyAlgorithm::EcdsaP384, EC384);
         device.works.store(false, Ordering::Relaxed);
         let error = config(&certificate(EC384), PrivateKey::on_device(device)).unwrap_err();
-        assert!(error.to_string().contains("the token was pulled out"), "{error}");
+        let problem = ConfigProblem::Device("the token was pulled out".into());
+        assert_eq!((error.problem(), error.esp_code()), (&problem, 0x8007));
     }
 
     #[test]

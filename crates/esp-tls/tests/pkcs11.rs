@@ -22,7 +22,7 @@ const RSA: &str = include_str!("data/rsa2048.pem");
 /// A token with three keys, in a folder of its own.
 struct Token {
     module: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// The token of this test program; `None`, and said why, if SoftHSM isn't installed.
@@ -71,7 +71,7 @@ fn make_token() -> Option<Token> {
     // SAFETY: all tests of this program wait for this function before they do anything, and the
     // module, which reads the variable, is loaded later.
     unsafe { std::env::set_var("SOFTHSM2_CONF", &conf) };
-    Some(Token { module: module.into(), _folder: folder })
+    Some(Token { module: module.into(), folder })
 }
 
 fn util(conf: &Path, arguments: &[&str]) {
@@ -92,7 +92,7 @@ impl Token {
     fn problem(&self, uri: Pkcs11Uri) -> String {
         let error = Pkcs11Key::open(uri).unwrap_err();
         assert!(matches!(error.problem(), ConfigProblem::Device(_)), "{error}");
-        assert_eq!(error.esp_code(), 0x8019);
+        assert_eq!(error.esp_code(), 0x8007);
         error.to_string()
     }
 }
@@ -137,6 +137,23 @@ fn a_key_is_found_by_uri() {
     let key = Pkcs11Key::open(uri.parse().unwrap()).unwrap();
     assert!(!format!("{key:?}").contains(PIN), "{key:?}");
     let config = config(&certificate(EC384), key);
+    Pair::connected(&config, &ClientSetup::default().build());
+}
+
+#[test]
+fn a_pin_comes_from_a_file() {
+    let Some(token) = token() else { return };
+    let file = token.folder.path().join("pin");
+    let uri = format!(
+        "pkcs11:token=gateway;object=p384?module-path={}&pin-source=file:{}",
+        token.module,
+        file.display()
+    );
+    let uri: Pkcs11Uri = uri.parse().unwrap();
+    let problem = token.problem(uri.clone());
+    assert!(problem.starts_with(&format!("server key: {}: ", file.display())), "{problem}");
+    std::fs::write(&file, format!("{PIN}\n")).unwrap();
+    let config = config(&certificate(EC384), Pkcs11Key::open(uri).unwrap());
     Pair::connected(&config, &ClientSetup::default().build());
 }
 

@@ -11,9 +11,10 @@ use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{Error, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::CertificateDer;
 
-use super::errors::SIGNING_FAILED;
+use super::errors::{self, SIGNING_FAILED};
 use super::provider::{provider, signing_key};
 use crate::config_error::{ConfigError, ConfigProblem, Input};
+use crate::error::TlsErrorKind;
 use crate::private_key::{Kind, PrivateKey};
 use crate::signing_key::{self, KeyAlgorithm};
 use crate::x509::Certificate;
@@ -68,7 +69,10 @@ fn check_match(public_key: &[u8], key: &dyn SigningKey) -> Result<(), ConfigProb
     let mapping = provider().signature_verification_algorithms.mapping;
     let schemes: Vec<SignatureScheme> = mapping.iter().map(|(scheme, _)| *scheme).collect();
     let signer = key.choose_scheme(&schemes).ok_or_else(|| unusable("no signature scheme"))?;
-    let signature = signer.sign(MESSAGE).map_err(|error| unusable(&error.to_string()))?;
+    let signature = signer.sign(MESSAGE).map_err(|error| match errors::kind(error) {
+        TlsErrorKind::SigningFailed(detail) => ConfigProblem::Device(detail),
+        other => unusable(&other.to_string()),
+    })?;
 
     let matches = mapping
         .iter()

@@ -1,7 +1,6 @@
 //! Which cryptography, and which of its suites first.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -12,6 +11,7 @@ use rustls::{CipherSuite as Number, SupportedCipherSuite, Tls13CipherSuite};
 use rustls_pki_types::PrivateKeyDer;
 
 use crate::cipher_suite::CipherSuite;
+use crate::config_error::ConfigProblem;
 
 /// The provider of the first enabled feature, TLS 1.3 and AES-128-GCM in front: next to SHA-256 it costs a
 /// fifth less per handshake than rustls' first choice, and less per byte.
@@ -65,9 +65,8 @@ pub(super) fn named(suite: Number) -> CipherSuite {
 }
 
 /// Fills `bytes` from the provider's source of randomness.
-pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), String> {
-    let random = provider().secure_random;
-    random.fill(bytes).map_err(|_| "the source of randomness failed".to_string())
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), ConfigProblem> {
+    provider().secure_random.fill(bytes).map_err(|_| ConfigProblem::NoRandomness)
 }
 
 pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {

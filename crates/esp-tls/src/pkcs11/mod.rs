@@ -41,7 +41,7 @@ pub use uri::Pkcs11Uri;
 /// use esp_tls::{CertifiedKey, Pkcs11Key, Pkcs11Uri, PrivateKey};
 ///
 /// let uri: Pkcs11Uri = "pkcs11:token=gateway;object=server\
-///     ?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-value=1234".parse()?;
+///     ?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/gateway/pin".parse()?;
 /// let key = PrivateKey::on_device(Pkcs11Key::open(uri)?);
 /// let certified = CertifiedKey::new(cert, key)?;
 /// # Ok(())
@@ -110,8 +110,8 @@ impl Opened {
     fn new(module: &Pkcs11, uri: &Pkcs11Uri) -> Result<Self, String> {
         let slot = find_token(module, uri)?;
         let session = module.open_ro_session(slot).map_err(said("the token"))?;
-        if let Some(pin) = uri.pin() {
-            let pin = AuthPin::new(pin.into());
+        if let Some(pin) = uri.pin()? {
+            let pin = AuthPin::new(pin.as_str().into());
             match session.login(UserType::User, Some(&pin)) {
                 // All sessions of a program with a token are logged in together.
                 Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
@@ -215,9 +215,7 @@ fn find_key(session: &Session, uri: &Pkcs11Uri) -> Result<ObjectHandle, String> 
     template.extend(uri.id().map(|id| Attribute::Id(id.to_vec())));
     match session.find_objects(&template).map_err(said("the token"))?[..] {
         [key] => Ok(key),
-        [] if uri.pin().is_none() => {
-            Err("there is no such key that can be seen without a PIN".into())
-        }
+        [] if !uri.has_pin() => Err("there is no such key that can be seen without a PIN".into()),
         [] => Err("there is no such key".into()),
         _ => Err("the URI fits several keys".into()),
     }

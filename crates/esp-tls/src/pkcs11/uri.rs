@@ -12,7 +12,12 @@ use crate::config_error::{ConfigError, ConfigProblem, Input};
 /// A PKCS #11 URI, or the same put together by hand.
 ///
 /// What is understood: `token`, `serial`, `slot-id`, `object`, `id`, `type=private`; and behind the
-/// `?`: `module-path`, `pin-value`. Its `Debug` output leaves the PIN out.
+/// `?`: `module-path`, and `pin-source` or `pin-value`. Its `Debug` output leaves the PIN out.
+///
+/// A PIN in a URI ends up wherever URIs do, in logs and in lists of processes. `pin-source` names the
+/// file instead that holds it: `file:/etc/gateway/pin`, or just its absolute path. It is read at each
+/// login, less the end of its line. For a PIN out of the environment, or from a person, there is
+/// [`user_pin`](Self::user_pin).
 ///
 /// ```
 /// use esp_tls::Pkcs11Uri;
@@ -21,6 +26,16 @@ use crate::config_error::{ConfigError, ConfigProblem, Input};
 ///     .token("gateway")
 ///     .object_label("server")
 ///     .user_pin("1234");
+///
+/// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
+/// let from_a_file: Pkcs11Uri = "pkcs11:token=gateway;object=server\
+///     ?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/gateway/pin".parse()?;
+/// let from_the_environment = "pkcs11:token=gateway;object=server\
+///     ?module-path=/usr/lib/softhsm/libsofthsm2.so"
+///     .parse::<Pkcs11Uri>()?
+///     .user_pin(std::env::var("GATEWAY_PIN")?);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Default)]
 pub struct Pkcs11Uri {
@@ -30,7 +45,15 @@ pub struct Pkcs11Uri {
     slot_id: Option<u64>,
     object: Option<String>,
     id: Option<Vec<u8>>,
-    pin: Option<Zeroizing<String>>,
+    pin: Option<Pin>,
+}
+
+/// Where the user's PIN comes from.
+#[derive(Clone)]
+enum Pin {
+    Value(Zeroizing<String>),
+    /// The path of a file.
+    File(String),
 }
 
 impl Pkcs11Uri {
@@ -56,7 +79,12 @@ impl Pkcs11Uri {
 
     /// The user's PIN, without which most tokens show no private keys.
     pub fn user_pin(self, pin: impl Into<String>) -> Self {
-        Self { pin: Some(Zeroizing::new(pin.into())), ..self }
+        Self { pin: Some(Pin::Value(Zeroizing::new(pin.into()))), ..self }
+    }
+
+    /// The same, read from this file at each login.
+    pub fn user_pin_file(self, path: impl Into<String>) -> Self {
+        Self { pin: Some(Pin::File(path.into())), ..self }
     }
 
     pub(super) fn module_path(&self) -> Option<&str> {
@@ -71,8 +99,17 @@ impl Pkcs11Uri {
         self.id.as_deref()
     }
 
-    pub(super) fn pin(&self) -> Option<&str> {
-        self.pin.as_ref().map(|pin| pin.as_str())
+    pub(super) fn has_pin(&self) -> bool {
+        self.pin.is_some()
+    }
+
+    /// The user's PIN, as it is now.
+    pub(super) fn pin(&self) -> Result<Option<Zeroizing<String>>, String> {
+        match &self.pin {
+            None => Ok(None),
+            Some(Pin::Value(pin)) => Ok(Some(pin.clone())),
+            Some(Pin::File(path)) => read_pin(path).map(Some),
+        }
     }
 
     /// Whether this token is meant.
@@ -97,7 +134,11 @@ impl Pkcs11Uri {
             "object" => self.object = Some(value),
             "type" if value == "private" => {}
             "module-path" => self.module_path = Some(value),
-            "pin-value" => self.pin = Some(Zeroizing::new(value)),
+            "pin-value" | "pin-source" if self.has_pin() => {
+                return Err("pin-value and pin-source are both there".into());
+            }
+            "pin-value" => self.pin = Some(Pin::Value(Zeroizing::new(value))),
+            "pin-source" => self.pin = Some(Pin::File(pin_file(&value)?.into())),
             // Whoever wrote it means something by it; another key than theirs would be found.
             other => return Err(alloc::format!("{other} isn't supported here")),
         }
@@ -130,6 +171,27 @@ fn parse(uri: &str) -> Result<Pkcs11Uri, String> {
         parsed.set(name, percent_decoded(value)?)?;
     }
     Ok(parsed)
+}
+
+/// The path in a `pin-source`: an absolute one, or a `file:` URI of this host (RFC 8089). Programs to
+/// run (`|…`) and other schemes are nothing for a server's start.
+fn pin_file(source: &str) -> Result<&str, String> {
+    let path = source.strip_prefix("file:").unwrap_or(source);
+    let path = match path.strip_prefix("//") {
+        Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
+        None => path,
+    };
+    match path.starts_with('/') && !path.starts_with("//") {
+        true => Ok(path),
+        false => Err("pin-source isn't the absolute path of a file".into()),
+    }
+}
+
+fn read_pin(path: &str) -> Result<Zeroizing<String>, String> {
+    let read = std::fs::read_to_string(path).map_err(|error| alloc::format!("{path}: {error}"))?;
+    let text = Zeroizing::new(read);
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).into()))
 }
 
 fn percent_decoded(value: &str) -> Result<Vec<u8>, String> {
@@ -178,21 +240,41 @@ mod tests {
                 .unwrap();
         assert_eq!(uri.module_path(), Some("/usr/lib/x.so"));
         assert_eq!((uri.object(), uri.id()), (Some("server"), Some(&[1, 0xFF][..])));
-        assert_eq!(uri.pin(), Some("12;34"));
+        assert_eq!(pin(&uri).unwrap(), "12;34");
         assert!(uri.is_token("My Token", "12ab", 7));
         assert!(!uri.is_token("My token", "12ab", 7));
         assert!(!uri.is_token("My Token", "12ab", 8));
         assert!(!uri.is_token("My Token", "12aB", 7));
     }
 
+    fn pin(uri: &Pkcs11Uri) -> Result<String, String> {
+        uri.pin().map(|pin| pin.map_or(String::new(), |pin| pin.to_string()))
+    }
+
+    #[test]
+    fn a_pin_is_read_from_its_file_whenever_it_is_needed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        for source in ["", "file:", "file://", "file://localhost"] {
+            let uri: Pkcs11Uri =
+                alloc::format!("pkcs11:?pin-source={source}{path}").parse().unwrap();
+            for (text, read) in
+                [("4711", "4711"), ("47 11\n", "47 11"), ("4712\r\n", "4712"), ("1\n\n", "1\n")]
+            {
+                std::fs::write(path, text).unwrap();
+                assert_eq!(pin(&uri).unwrap(), read, "{source}");
+            }
+        }
+        let error = pin(&Pkcs11Uri::default().user_pin_file("/nowhere/pin")).unwrap_err();
+        assert!(error.starts_with("/nowhere/pin: "), "{error}");
+    }
+
     #[test]
     fn what_is_left_out_fits_everything() {
         let uri: Pkcs11Uri = "pkcs11:".parse().unwrap();
         assert!(uri.is_token("any", "", 0));
-        assert_eq!(
-            (uri.module_path(), uri.object(), uri.id(), uri.pin()),
-            (None, None, None, None)
-        );
+        assert_eq!((uri.module_path(), uri.object(), uri.id()), (None, None, None));
+        assert!(!uri.has_pin() && pin(&uri).unwrap().is_empty());
     }
 
     #[test]
@@ -206,7 +288,13 @@ mod tests {
             ("pkcs11:object=%ff", "object isn't UTF-8"),
             ("pkcs11:slot-id=x", "slot-id isn't a number"),
             ("pkcs11:type=cert", "type isn't supported here"),
-            ("pkcs11:?pin-source=file:/etc/pin", "pin-source isn't supported here"),
+            ("pkcs11:?pin-source=pin", "pin-source isn't the absolute path of a file"),
+            ("pkcs11:?pin-source=|/bin/ask", "pin-source isn't the absolute path of a file"),
+            ("pkcs11:?pin-source=https://a/b", "pin-source isn't the absolute path of a file"),
+            ("pkcs11:?pin-source=file://a/b", "pin-source isn't the absolute path of a file"),
+            ("pkcs11:?pin-value=1&pin-source=/p", "pin-value and pin-source are both there"),
+            ("pkcs11:?pin-source=/p&pin-value=1", "pin-value and pin-source are both there"),
+            ("pkcs11:?pin-value=1&pin-value=2", "pin-value is there twice"),
         ] {
             let error = uri.parse::<Pkcs11Uri>().unwrap_err();
             let expected = alloc::format!("server key: bad PKCS #11 URI: {mistake}");

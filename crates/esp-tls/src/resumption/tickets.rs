@@ -51,10 +51,8 @@ impl TicketKey {
 
     fn random() -> Result<Self, ConfigError> {
         let mut bytes = Zeroizing::new([0; 48]);
-        backend::fill_random(&mut *bytes).map_err(|detail| ConfigError {
-            input: Input::SessionTickets,
-            problem: ConfigProblem::Provider(detail),
-        })?;
+        backend::fill_random(&mut *bytes)
+            .map_err(|problem| ConfigError { input: Input::SessionTickets, problem })?;
         Self::from_bytes(bytes.as_slice())
     }
 
