@@ -63,7 +63,11 @@ const UPSTREAM: &str = "
     esp_tls_conn_write esp_tls_get_bytes_avail esp_tls_get_ssl_context esp_tls_get_error_handle
     esp_tls_get_and_clear_last_error esp_tls_get_and_clear_error_type esp_tls_get_ciphersuites_list
     esp_tls_cfg_server_session_tickets_init esp_tls_cfg_server_session_tickets_free
-    esp_tls_init_global_ca_store esp_tls_set_global_ca_store esp_tls_register_stack
+    esp_tls_init_global_ca_store esp_tls_set_global_ca_store esp_tls_get_global_ca_store
+    esp_tls_free_global_ca_store esp_tls_register_stack esp_tls_get_conn_state esp_tls_set_conn_state
+    esp_tls_get_conn_sockfd esp_tls_set_conn_sockfd cacert_buf cacert_bytes servercert_buf
+    servercert_bytes serverkey_buf serverkey_bytes serverkey_password serverkey_password_len
+    esp_key_config_t ticket_ctx userdata psk_hint_key
     final fragmented left_len HTTPD_WS_TYPE_TEXT
 ";
 

@@ -41,13 +41,16 @@ pub struct HttpsConfig {
     pub port: u16,
     /// TLS, or plain text by explicit wish.
     pub transport_mode: TransportMode,
-    /// TLS handshakes that may be under way at once, over all workers. A connection beyond is closed
-    /// at its first byte, before any cryptography. Default 512.
+    /// TLS handshakes that may be under way at once, over all workers. For one beyond, the oldest of the
+    /// same worker gives way, first of those whose ClientHello is still incomplete: so handshakes
+    /// that never end keep nobody out. If that worker has none, the new connection is closed at its
+    /// first byte, before any cryptography. Default 512.
     ///
     /// One that has not sent anything doesn't count: it costs a place in the table of sessions, which
     /// has its own limit.
     pub max_handshakes: usize,
-    /// The same for one client: an IPv4 address, or the /64 network of an IPv6 address. Default 128.
+    /// The same for one client: an IPv4 address, or the /64 network of an IPv6 address; it is its own
+    /// oldest handshake that gives way. Default 128.
     ///
     /// Clients behind one address translation, or behind a proxy on the level of TCP, are one client
     /// here.

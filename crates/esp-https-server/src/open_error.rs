@@ -59,11 +59,15 @@ pub enum HandshakeError {
     PlainHttp,
     /// The client closed the connection without an alert.
     PeerClosed,
+    /// There were as many handshakes as there may be, and this one, which had been under way for
+    /// longest, was given up for a new one.
+    GaveWay,
     /// So many handshakes were under way already
-    /// ([`max_handshakes`](crate::HttpsConfig::max_handshakes)).
+    /// ([`max_handshakes`](crate::HttpsConfig::max_handshakes)), none of them in this worker.
     TooMany(usize),
     /// So many handshakes with the same address were under way already
-    /// ([`max_handshakes_per_addr`](crate::HttpsConfig::max_handshakes_per_addr)).
+    /// ([`max_handshakes_per_addr`](crate::HttpsConfig::max_handshakes_per_addr)), none of them in this
+    /// worker.
     TooManyOfAddr(usize),
 }
 
@@ -103,6 +107,20 @@ impl LastError {
     pub fn kind(&self) -> FailureKind {
         self.cause.kind()
     }
+
+    /// The `ESP_ERR_ESP_TLS_*` / `ESP_ERR_MBEDTLS_*` number that ESP-IDF reports for the same failure
+    /// (`esp_tls_last_error_t::last_error`; base 0x8000).
+    pub fn esp_code(&self) -> i32 {
+        /// `ESP_ERR_ESP_TLS_SERVER_HANDSHAKE_TIMEOUT`.
+        const SERVER_HANDSHAKE_TIMEOUT: i32 = 0x8009;
+        /// `ESP_ERR_MBEDTLS_SSL_HANDSHAKE_FAILED`.
+        const SSL_HANDSHAKE_FAILED: i32 = 0x801A;
+        match &self.cause {
+            Cause::Tls(error) => error.esp_code(),
+            Cause::TimedOut => SERVER_HANDSHAKE_TIMEOUT,
+            Cause::Handshake(_) | Cause::Network(_) => SSL_HANDSHAKE_FAILED,
+        }
+    }
 }
 
 /// The error of that type among `error` and its sources.
@@ -126,6 +144,7 @@ impl Cause {
             Self::Tls(error) => FailureKind::Tls(error.kind().class()),
             Self::Handshake(HandshakeError::PlainHttp) => FailureKind::PlainHttp,
             Self::Handshake(HandshakeError::PeerClosed) => FailureKind::PeerClosed,
+            Self::Handshake(HandshakeError::GaveWay) => FailureKind::GaveWay,
             Self::Handshake(HandshakeError::TooMany(_)) => FailureKind::TooMany,
             Self::Handshake(HandshakeError::TooManyOfAddr(_)) => FailureKind::TooManyOfAddr,
             Self::TimedOut => FailureKind::TimedOut,
@@ -182,6 +201,10 @@ impl fmt::Display for HandshakeError {
             Self::PeerClosed => f.write_str(
                 "the client closed the connection during the TLS handshake \
                  (it may not trust the server's certificate)",
+            ),
+            Self::GaveWay => f.write_str(
+                "the TLS handshake had to give way to a newer one \
+                 (max_handshakes, max_handshakes_per_addr)",
             ),
             Self::TooMany(limit) => {
                 write!(f, "{limit} TLS handshakes were under way already (max_handshakes)")

@@ -25,6 +25,7 @@ use esp_http_server::{Instant, Net, NetError, NetId, RxBuf, TxBuf};
 use esp_tls::{TlsConfig, TlsSession};
 
 use self::session::{Progress, Session, Stage};
+use self::under_way::UnderWay;
 use crate::open_error::{Cause, OpenError, OpenStage};
 use crate::tls_info::TlsInfos;
 use crate::tls_server::{Limits, TlsServer};
@@ -36,6 +37,7 @@ mod pipe;
 mod session;
 #[cfg(test)]
 mod tests;
+mod under_way;
 
 /// How much ciphertext one read of the inner net asks for, in bytes: the longest record of TLS 1.2
 /// (RFC 5246, section 6.2.3).
@@ -81,6 +83,7 @@ pub struct TlsNet<N> {
     server: Arc<TlsServer>,
     /// By [`NetId::index`]; empty before a connection's first byte.
     sessions: Vec<Option<Box<Session>>>,
+    under_way: UnderWay,
     scratch: Scratch,
     infos: TlsInfos,
     /// Connections to look at before the next sleep. One whose session does not ask for it any
@@ -110,6 +113,7 @@ impl<N: Net> TlsNet<N> {
             config,
             server,
             sessions: Vec::new(),
+            under_way: UnderWay::default(),
             scratch: Scratch::new(),
             infos: TlsInfos::default(),
             revisit: Vec::new(),
@@ -152,55 +156,51 @@ impl<N: Net> Net for TlsNet<N> {
     /// `WouldBlock` while it is under way; `Closed` if the peer went without having sent a byte;
     /// `Failed` with an [`OpenError`].
     fn open(&mut self, id: NetId) -> Result<(), NetError> {
-        let Some(config) = &self.config else {
-            return self.inner.open(id);
+        let Self { inner, config, server, sessions, under_way, scratch, infos, revisit } = self;
+        let Some(config) = config else {
+            return inner.open(id);
         };
-        if self.sessions.len() <= id.index() {
-            self.sessions.resize_with(id.index() + 1, || None);
+        let index = id.index();
+        if sessions.len() <= index {
+            sessions.resize_with(index + 1, || None);
         }
-        let slot = &mut self.sessions[id.index()];
-        if slot.is_none() {
-            self.inner.open(id)?;
+        if sessions[index].is_none() {
+            inner.open(id)?;
         }
         for _ in 0..READS_PER_CALL {
+            let slot = &mut sessions[index];
             if let Some(session) = slot
-                && session.progress(id, &mut self.inner)? == Progress::Done
+                && session.progress(id, inner)? == Progress::Done
             {
                 return Ok(());
             }
-            let (received, produced) = self.scratch.parts();
-            match self.inner.recv(id, received) {
+            let (received, produced) = scratch.parts();
+            match inner.recv(id, received) {
                 Ok(1..) => {}
                 Err(NetError::WouldBlock) => return Err(NetError::WouldBlock),
                 Ok(0) => return Err(broken_off(slot, NetError::Closed)),
                 Err(error) => return Err(broken_off(slot, error)),
             }
-            let session = match slot {
-                Some(session) => session,
-                None => {
-                    let admission = self.server.admit(self.inner.peer_addr(id));
-                    let admission = admission.map_err(|error| {
-                        let (stage, cause) = (OpenStage::Accepted, Cause::Handshake(error));
-                        NetError::from(OpenError { stage, cause })
-                    })?;
-                    let session = slot.insert(Session::begin(config, admission));
-                    session.refuse_plain_http(id, &mut self.inner, received)?;
-                    session
-                }
-            };
-            session.handshake(id, &mut self.inner, received, produced)?;
+            if slot.is_none() {
+                let peer = inner.peer_addr(id);
+                let admission = under_way.admit(id, peer, server, sessions, revisit)?;
+                let session = sessions[index].insert(Session::begin(config, admission));
+                session.refuse_plain_http(id, inner, received)?;
+            }
+            let session = session_of(sessions, id).ok_or(NetError::Closed)?;
+            session.handshake(id, inner, received, produced)?;
             if session.tls.is_handshaking() {
                 continue;
             }
-            session.establish(&mut self.infos, self.server.counters())?;
+            session.establish(infos, server.counters())?;
             if session.wants_revisit() {
-                self.revisit.push(id);
+                revisit.push(id);
             }
         }
         // The inner net did not say `WouldBlock`, so it owes no report.
-        if let Some(session) = slot {
+        if let Some(session) = session_of(sessions, id) {
             session.revisit = true;
-            self.revisit.push(id);
+            revisit.push(id);
         }
         Err(NetError::WouldBlock)
     }

@@ -35,6 +35,8 @@ impl Limits {
 #[derive(Default)]
 struct UnderWay {
     count: usize,
+    /// How many have ever begun.
+    begun: u64,
     /// By client; has no more entries than there are handshakes.
     of_client: BTreeMap<IpAddr, usize>,
 }
@@ -52,8 +54,8 @@ impl TlsServer {
         peer: Option<SocketAddr>,
     ) -> Result<Box<Admission>, HandshakeError> {
         let client = peer.map(|peer| client_of(peer.ip()));
-        self.under_way.with(|under_way| under_way.begin(client, self.limits))?;
-        Ok(Box::new(Admission { server: Arc::clone(self), client }))
+        let number = self.under_way.with(|under_way| under_way.begin(client, self.limits))?;
+        Ok(Box::new(Admission { server: Arc::clone(self), client, number }))
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -66,7 +68,7 @@ impl TlsServer {
 }
 
 impl UnderWay {
-    fn begin(&mut self, client: Option<IpAddr>, limits: Limits) -> Result<(), HandshakeError> {
+    fn begin(&mut self, client: Option<IpAddr>, limits: Limits) -> Result<u64, HandshakeError> {
         if self.count >= limits.server {
             return Err(HandshakeError::TooMany(limits.server));
         }
@@ -78,7 +80,8 @@ impl UnderWay {
             self.of_client.insert(client, of_client + 1);
         }
         self.count += 1;
-        Ok(())
+        self.begun += 1;
+        Ok(self.begun)
     }
 
     fn end(&mut self, client: Option<IpAddr>) {
@@ -98,6 +101,28 @@ impl UnderWay {
 pub(crate) struct Admission {
     server: Arc<TlsServer>,
     client: Option<IpAddr>,
+    number: u64,
+}
+
+impl Admission {
+    /// Which handshake of the server it is. No other has this number.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether its end would make room for `peer`, who was refused for this reason.
+    pub(crate) fn is_in_the_way_of(
+        &self,
+        peer: Option<SocketAddr>,
+        refusal: HandshakeError,
+    ) -> bool {
+        match refusal {
+            HandshakeError::TooManyOfAddr(_) => {
+                self.client == peer.map(|peer| client_of(peer.ip()))
+            }
+            _ => true,
+        }
+    }
 }
 
 impl Drop for Admission {

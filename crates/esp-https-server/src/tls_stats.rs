@@ -59,20 +59,24 @@ pub enum FailureKind {
     PeerClosed,
     /// The client took longer than `handshake_timeout`, with or without having said something.
     TimedOut,
-    /// The server had [`max_handshakes`](crate::HttpsConfig::max_handshakes).
+    /// Its handshake was given up for a new one, because there were as many as there may be.
+    GaveWay,
+    /// The server had [`max_handshakes`](crate::HttpsConfig::max_handshakes), and none could give way.
     TooMany,
     /// The client's address had
-    /// [`max_handshakes_per_addr`](crate::HttpsConfig::max_handshakes_per_addr).
+    /// [`max_handshakes_per_addr`](crate::HttpsConfig::max_handshakes_per_addr), and none could give
+    /// way.
     TooManyOfAddr,
     /// The network failed.
     Network,
 }
 
 impl FailureKind {
-    const OWN: [Self; 6] = [
+    const OWN: [Self; 7] = [
         Self::PlainHttp,
         Self::PeerClosed,
         Self::TimedOut,
+        Self::GaveWay,
         Self::TooMany,
         Self::TooManyOfAddr,
         Self::Network,
@@ -91,6 +95,7 @@ impl FailureKind {
             Self::PlainHttp => "plain_http",
             Self::PeerClosed => "peer_closed",
             Self::TimedOut => "timed_out",
+            Self::GaveWay => "gave_way",
             Self::TooMany => "too_many",
             Self::TooManyOfAddr => "too_many_of_addr",
             Self::Network => "network",
@@ -104,9 +109,10 @@ impl FailureKind {
             Self::PlainHttp => own(0),
             Self::PeerClosed => own(1),
             Self::TimedOut => own(2),
-            Self::TooMany => own(3),
-            Self::TooManyOfAddr => own(4),
-            Self::Network => own(5),
+            Self::GaveWay => own(3),
+            Self::TooMany => own(4),
+            Self::TooManyOfAddr => own(5),
+            Self::Network => own(6),
         }
     }
 }

@@ -46,11 +46,14 @@ pub(super) struct Session {
 ///
 /// ```text
 /// Handshake ──open──▶ Open ──shutdown──▶ Closing ──unsent is empty──▶ Shut
-///     └─────────────────┴──── an error, truncation ────┴─────▶ Broken ──shutdown──▶ Draining
+///   │ └─────────────────┴──── an error, truncation ────┴─────▶ Broken ──shutdown──▶ Draining
+///   └──a newer one needs its place──▶ GaveWay ──open──▶ Broken
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Handshake,
+    /// The engine doesn't know yet that this handshake will not go on.
+    GaveWay,
     Open,
     /// close_notify is in `unsent`; the inner net's `shutdown` follows when that has left.
     Closing,
@@ -106,6 +109,23 @@ impl Session {
         if self.has_answered { OpenStage::Answered } else { OpenStage::ClientHello }
     }
 
+    /// The place among the handshakes that it has, while it has one.
+    pub(super) fn admission(&self) -> Option<&Admission> {
+        self.admission.as_deref()
+    }
+
+    /// Whether the server has done its part, which costs more than all the rest.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered
+    }
+
+    /// Makes room for another. The engine hears of it when it next looks.
+    pub(super) fn give_way(&mut self) {
+        self.admission = None;
+        self.stage = Stage::GaveWay;
+        self.revisit = true;
+    }
+
     fn fail_open(&mut self, cause: Cause) -> NetError {
         let stage = self.open_stage();
         self.break_with(OpenError { stage, cause }.into())
@@ -120,6 +140,9 @@ impl Session {
     ) -> Result<Progress, NetError> {
         match self.stage {
             Stage::Handshake => {}
+            Stage::GaveWay => {
+                return Err(self.fail_open(Cause::Handshake(HandshakeError::GaveWay)));
+            }
             Stage::Broken | Stage::Draining => return Err(NetError::Closed),
             Stage::Open | Stage::Closing | Stage::Shut => return Ok(Progress::Done),
         }
@@ -188,7 +211,7 @@ impl Session {
 
     /// Whether bytes may move: the handshake is done and nothing has failed since.
     pub(super) fn is_established(&self) -> bool {
-        !matches!(self.stage, Stage::Handshake | Stage::Broken | Stage::Draining)
+        !matches!(self.stage, Stage::Handshake | Stage::GaveWay | Stage::Broken | Stage::Draining)
     }
 
     pub(super) fn wants_revisit(&self) -> bool {
@@ -263,7 +286,7 @@ impl Session {
                 // Should this fail, the session is broken, and the next call says so.
                 self.transmit(id, inner, produced).ok();
             }
-            Stage::Handshake | Stage::Broken => {
+            Stage::Handshake | Stage::GaveWay | Stage::Broken => {
                 offer(id, inner, &mut self.unsent).ok();
                 // An alert that finds no room has one more chance in `close`.
                 if self.unsent.is_empty() {

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use esp_https_server::{
-    CertifiedKey, ClientAuth, HttpsConfig, ListenAddr, PrivateKey, SystemClock, TlsConfig,
+    CertifiedKey, ClientAuth, ClientCa, ExpiredCrl, HttpsConfig, ListenAddr, PrivateKey,
+    SystemClock, TlsConfig,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, date_time_ymd,
+};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
@@ -71,10 +75,37 @@ impl Authority {
 
     /// A client with one.
     pub(crate) fn member(&self, addr: SocketAddr) -> Client {
+        self.member_with_serial(1, addr)
+    }
+
+    /// A client with a certificate of this number.
+    pub(crate) fn member_with_serial(&self, serial: u64, addr: SocketAddr) -> Client {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["member".into()]).unwrap();
+        let mut params = CertificateParams::new(vec!["member".into()]).unwrap();
+        params.serial_number = Some(serial.into());
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         self.client("localhost", addr, Some((leaf, key)))
+    }
+
+    /// Who vouches for clients, but not for the one with a certificate of this number any more.
+    pub(crate) fn revoking(&self, serial: u64) -> ClientCa {
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2090, 1, 1),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: vec![RevokedCertParams {
+                serial_number: serial.into(),
+                revocation_time: date_time_ymd(2020, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            }],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).unwrap().pem().unwrap();
+        ClientCa::new(&self.pem, ClientAuth::Optional)
+            .and_then(|ca| ca.crls(list, ExpiredCrl::Refuse))
+            .unwrap()
     }
 
     fn client(

@@ -85,39 +85,150 @@ fn a_handshake_counts_from_its_first_byte_to_its_end() {
     assert_eq!((stats.full, stats.resumed, stats.under_way), (1, 0, 0));
 }
 
+/// Two workers of one server.
+fn two_nets(limits: Limits) -> ([TlsNet<Pipe>; 2], Arc<TlsServer>) {
+    let (first, server) = net(3, limits);
+    let second = TlsNet::of_server(Pipe::with_wires(3), server_config(), server.clone());
+    ([first, second], server)
+}
+
+fn begin(net: &mut TlsNet<Pipe>, id: NetId, bytes: &[u8]) {
+    net.inner.wires[id.index()].to_server.extend(bytes);
+    assert_would_block(net.open(id));
+}
+
+/// What `wait` reports of its own accord.
+fn reported(net: &mut TlsNet<Pipe>) -> Vec<NetId> {
+    let mut ready = Vec::new();
+    net.wait(None, &mut ready); // what the wires owe
+    ready.clear();
+    net.wait(None, &mut ready);
+    ready
+}
+
 #[test]
-fn above_the_limit_a_connection_is_refused_before_any_cryptography() {
+fn above_the_limit_the_oldest_handshake_gives_way_and_the_engine_hears_of_it() {
+    let (mut net, server) = net(3, Limits { server: 2, addr: usize::MAX });
+    let [first, second, third] = [NetId(0), NetId(1), NetId(2)];
+    begin(&mut net, first, HALF);
+    begin(&mut net, second, HALF);
+    assert_eq!(server.stats().under_way, 2);
+    let mut ready = Vec::new();
+    net.wait(None, &mut ready);
+    ready.clear();
+
+    begin(&mut net, third, HALF);
+    assert_eq!(server.stats().under_way, 2);
+    net.wait(None, &mut ready);
+    assert!(ready.contains(&first) && !ready.contains(&second), "{ready:?}");
+    let error = failure::<OpenError>(net.open(first));
+    assert_eq!((error.stage, error.cause.kind()), (OpenStage::ClientHello, FailureKind::GaveWay));
+    // It is over for good, and was counted once.
+    assert_closed(net.open(first));
+    assert_eq!(server.stats().under_way, 2);
+    net.shutdown(first);
+    net.close(first);
+    assert_eq!(server.stats().under_way, 2);
+    assert_would_block(net.open(second));
+}
+
+#[test]
+fn whom_the_server_has_answered_gives_way_last() {
+    let (mut net, _) = net(3, Limits { server: 2, addr: usize::MAX });
+    let mut peer = Peer::new(&TLS13);
+    peer.exchange(&mut net.inner.wires[0]);
+    assert_would_block(net.open(NetId(0)));
+    begin(&mut net, NetId(1), HALF);
+    begin(&mut net, NetId(2), HALF);
+    let gone = failure::<OpenError>(net.open(NetId(1)));
+    assert_eq!(gone.cause.kind(), FailureKind::GaveWay);
+    peer.exchange(&mut net.inner.wires[0]);
+    net.open(NetId(0)).unwrap();
+}
+
+#[test]
+fn who_is_connected_never_gives_way() {
     let (mut net, server) = net(3, Limits { server: 1, addr: usize::MAX });
-    net.inner.wires[0].to_server.extend(HALF);
-    assert_would_block(net.open(ID));
-    let refused = NetId(1);
-    Peer::new(&TLS13).exchange(&mut net.inner.wires[1]);
-    let error = failure::<OpenError>(net.open(refused));
+    let mut peer = Peer::new(&TLS13);
+    for _ in 0..2 {
+        peer.exchange(&mut net.inner.wires[0]);
+        net.open(NetId(0)).ok();
+    }
+    net.open(NetId(0)).unwrap();
+    begin(&mut net, NetId(1), HALF);
+    begin(&mut net, NetId(2), HALF);
+    net.open(NetId(0)).unwrap();
+    assert_eq!((server.stats().full, server.stats().under_way), (1, 1));
+}
+
+#[test]
+fn a_number_that_is_used_again_is_another_handshake() {
+    let (mut net, _) = net(3, Limits { server: 2, addr: usize::MAX });
+    begin(&mut net, NetId(0), HALF);
+    begin(&mut net, NetId(1), HALF);
+    net.close(NetId(0));
+    net.inner.wires[0] = Wire::new();
+    begin(&mut net, NetId(0), HALF);
+    begin(&mut net, NetId(2), HALF);
+    assert_would_block(net.open(NetId(0)));
+    let gone = failure::<OpenError>(net.open(NetId(1)));
+    assert_eq!(gone.cause.kind(), FailureKind::GaveWay, "the oldest now");
+}
+
+#[test]
+fn where_no_handshake_can_give_way_a_connection_is_refused_before_any_cryptography() {
+    let ([mut busy, mut net], server) = two_nets(Limits { server: 1, addr: usize::MAX });
+    begin(&mut busy, ID, HALF);
+    Peer::new(&TLS13).exchange(&mut net.inner.wires[0]);
+    let error = failure::<OpenError>(net.open(ID));
     assert_eq!(error.stage, OpenStage::Accepted);
     assert!(matches!(error.cause, Cause::Handshake(HandshakeError::TooMany(1))));
-    assert!(net.session(refused).is_none(), "nothing was made for it");
-    assert!(net.inner.wires[1].to_client.is_empty());
-    net.shutdown(refused);
-    assert_closed(net.recv(refused, &mut RxBuf::new()));
-    net.close(refused);
-
+    assert!(net.session(ID).is_none(), "nothing was made for it");
+    assert!(net.inner.wires[0].to_client.is_empty());
+    net.shutdown(ID);
+    assert_closed(net.recv(ID, &mut RxBuf::new()));
     net.close(ID);
+    assert!(reported(&mut busy).is_empty());
+
+    busy.close(ID);
     Peer::new(&TLS13).exchange(&mut net.inner.wires[2]);
     assert_would_block(net.open(NetId(2)));
     assert_eq!(server.stats().under_way, 1);
 }
 
 #[test]
-fn above_its_own_limit_an_address_is_refused_and_others_are_not() {
-    let (mut net, _) = net(3, Limits { server: usize::MAX, addr: 1 });
-    for (index, host) in [1, 1, 2].into_iter().enumerate() {
+fn above_its_own_limit_an_address_has_its_oldest_handshake_give_way_and_no_other() {
+    let ([mut net, mut other], _) = two_nets(Limits { server: usize::MAX, addr: 1 });
+    let from = |net: &mut TlsNet<Pipe>, index: usize, host: u8| {
         net.inner.wires[index].peer = Some(SocketAddr::from(([192, 0, 2, host], 1000)));
         net.inner.wires[index].to_server.extend(HALF);
+    };
+    from(&mut net, 0, 2);
+    from(&mut net, 1, 1);
+    from(&mut net, 2, 1);
+    for id in [NetId(0), NetId(1), NetId(2)] {
+        assert_would_block(net.open(id));
     }
-    assert_would_block(net.open(ID));
-    let error = failure::<HandshakeError>(net.open(NetId(1)));
-    assert_eq!(error, HandshakeError::TooManyOfAddr(1));
-    assert_would_block(net.open(NetId(2)));
+    let gone = failure::<OpenError>(net.open(NetId(1)));
+    assert_eq!(gone.cause.kind(), FailureKind::GaveWay);
+    for id in [NetId(0), NetId(2)] {
+        assert_would_block(net.open(id));
+    }
+    from(&mut other, 0, 1);
+    let error = failure::<HandshakeError>(other.open(NetId(0)));
+    assert_eq!(error, HandshakeError::TooManyOfAddr(1), "the other worker has it");
+}
+
+#[test]
+fn what_is_noted_of_handshakes_does_not_grow_with_those_that_are_over() {
+    let (mut net, _) = net(2, Limits::NONE);
+    begin(&mut net, NetId(1), HALF);
+    for _ in 0..1000 {
+        begin(&mut net, NetId(0), HALF);
+        net.close(NetId(0));
+        net.inner.wires[0] = Wire::new();
+    }
+    assert!(net.under_way.len() < 100, "{}", net.under_way.len());
 }
 
 #[test]
@@ -146,6 +257,7 @@ fn every_cause_has_its_kind() {
     for (cause, kind) in [
         (Cause::Handshake(HandshakeError::PlainHttp), FailureKind::PlainHttp),
         (Cause::Handshake(HandshakeError::PeerClosed), FailureKind::PeerClosed),
+        (Cause::Handshake(HandshakeError::GaveWay), FailureKind::GaveWay),
         (Cause::Handshake(HandshakeError::TooMany(1)), FailureKind::TooMany),
         (Cause::Handshake(HandshakeError::TooManyOfAddr(1)), FailureKind::TooManyOfAddr),
         (Cause::TimedOut, FailureKind::TimedOut),
