@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Whether a client must have a certificate
     #[arg(long, value_enum, default_value = "required", requires = "client_ca")]
     client_auth: Auth,
+    /// Revocation lists of those authorities, PEM
+    #[arg(long, value_name = "PEM", requires = "client_ca")]
+    crl: Option<PathBuf>,
     /// Workers; 0 is one per core
     #[arg(long, default_value_t = 0)]
     workers: usize,
@@ -45,6 +48,9 @@ pub(crate) struct Args {
     /// Whether clients may resume their TLS sessions
     #[arg(long, value_enum, default_value = "off")]
     session_tickets: Switch,
+    /// Session tickets under the keys in these files, of 48 or 80 bytes: the first seals, all open
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "session_tickets")]
+    ticket_keys: Vec<PathBuf>,
     /// TLS versions to speak
     #[arg(long, value_enum, default_value = "any")]
     tls_version: Version,
@@ -237,7 +243,11 @@ impl Args {
                 Auth::Required => ClientAuth::Required,
                 Auth::Optional => ClientAuth::Optional,
             };
-            tls = tls.client_ca(read(ca)?, auth)?;
+            let mut ca = ClientCa::new(read(ca)?, auth)?;
+            if let Some(crl) = &self.crl {
+                ca = ca.crls(read(crl)?, ExpiredCrl::Refuse)?;
+            }
+            tls = tls.with_client_ca(ca)?;
         }
         if !self.alpn.is_empty() {
             tls = tls.alpn(&self.alpn)?;
@@ -254,10 +264,25 @@ impl Args {
             tls = tls.cipher_suites(self.cipher_suites.iter().copied())?;
         }
         tls = tls.session_ids(self.session_ids)?;
+        if let Some(keys) = self.ticket_keys()? {
+            return Ok(tls.ticket_keys(keys)?);
+        }
         match self.session_tickets {
             Switch::On => Ok(tls.session_tickets(SessionTickets::On)?),
             Switch::Off => Ok(tls),
         }
+    }
+
+    fn ticket_keys(&self) -> Result<Option<TicketKeys>> {
+        let mut keys = None;
+        for file in &self.ticket_keys {
+            let key = TicketKey::from_bytes(read(file)?)?;
+            keys = Some(match keys {
+                None => TicketKeys::new(key),
+                Some(keys) => TicketKeys::accept(keys, key),
+            });
+        }
+        Ok(keys)
     }
 }
 

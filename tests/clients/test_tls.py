@@ -1,6 +1,7 @@
 """TLS as four clients see it, in both versions: who is let in, what is agreed on, and what comes in
 odd pieces."""
 
+import os
 import shutil
 import socket
 import ssl
@@ -9,7 +10,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from harness import PAGE, PATIENCE, TestbedCase, testbed, wait_for
+from harness import (PAGE, PATIENCE, Server, TestbedCase, read_to_end, temporary_folder, testbed,
+                     wait_for)
 from pki import Authority
 from tls_clients import CLIENTS, VERSIONS, GnuTls, OpenSsl, PythonSsl, Refused
 
@@ -37,7 +39,10 @@ class MutualTls(unittest.TestCase):
             "for servers": (ours.issue("member", "serverAuth"), "unsupported certificate|"
                             "bad certificate|certificate unknown"),
         }
-        files = ["--cert", server.cert, "--key", server.key, "--client-ca", ours.cert]
+        revoked = ours.issue("former member", "clientAuth")
+        cls.refused["revoked"] = (revoked, "certificate revoked")
+        files = ["--cert", server.cert, "--key", server.key, "--client-ca", ours.cert,
+                 "--crl", ours.revoke(revoked)]
         cls.args = [str(arg) for arg in files]
 
     def test_a_good_certificate_is_let_in(self):
@@ -153,6 +158,51 @@ class Resumption(TestbedCase):
             with self.subTest(version):
                 output = GnuTls().run(self.server, version, "/", "--resume", "--waitresumption")
                 self.assertIn("This is a resumed session", output)
+
+
+class SharedTicketKeys(unittest.TestCase):
+    def setUp(self):
+        folder = temporary_folder(self)
+        self.keys = {}
+        for name in ["old", "new", "foreign"]:
+            self.keys[name] = folder / name
+            self.keys[name].write_bytes(os.urandom(80))
+        self.session = folder / "session"
+
+    def server(self, *keys: str):
+        files = ",".join(str(self.keys[key]) for key in keys)
+        return self.enterContext(testbed("--ticket-keys", files, "--workers", "2"))
+
+    def is_resumed(self, server, version: str, *flags: str) -> bool:
+        output = OpenSsl().run(server, version, "/", *flags)
+        self.assertIn(PAGE.decode(), output)
+        self.assertRegex(output, f"(New|Reused), TLSv{version}")
+        return "Reused, " in output
+
+    def test_servers_resume_each_others_sessions(self):
+        first, second = self.server("old"), self.server("old")
+        foreign = self.server("foreign")
+        save, load = ("-sess_out", str(self.session)), ("-sess_in", str(self.session))
+        for version in VERSIONS:
+            with self.subTest(version):
+                self.assertFalse(self.is_resumed(first, version, *save))
+                self.assertTrue(self.is_resumed(second, version, *load, *save))
+                self.assertTrue(self.is_resumed(first, version, *load))
+                self.assertFalse(self.is_resumed(foreign, version, *load))
+
+    def test_a_key_gives_way_to_another_without_losing_sessions(self):
+        old, both, new = self.server("old"), self.server("new", "old"), self.server("new")
+        for version in VERSIONS:
+            with self.subTest(version):
+                client = PythonSsl()
+                context = client.context(version)
+                session = None
+                for server, is_resumed in [(old, False), (both, True), (new, True), (old, False)]:
+                    with client.connect(server, version, session, context) as sock:
+                        self.assertEqual(sock.session_reused, is_resumed)
+                        sock.sendall(client.request("/"))
+                        self.assertIn(PAGE, sock.recv(16384))
+                        session = sock.session
 
 
 class Records(TestbedCase):
@@ -284,12 +334,31 @@ class KeysAndEnds(TestbedCase):
                 client.type(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 client.expect(PAGE)
 
+    def test_keys_of_the_client_alone_are_updated_too(self):
+        with Interactive(self.server, "1.3") as client:
+            client.expect(b"Verify return code: 0")
+            for _ in range(40):  # more than may follow each other without data
+                client.type(b"k\n")
+                client.expect(b"KEYUPDATE")
+                client.output = b""
+                client.type(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                client.expect(PAGE)
+
     def test_renegotiation_is_refused(self):
         with Interactive(self.server, "1.2") as client:
             client.expect(b"Verify return code: 0")
             client.type(b"R\n")
             client.expect(b"no renegotiation")
         self.assertEqual(OpenSsl().get(self.server, "1.2"), PAGE)
+
+    def test_renegotiation_is_refused_to_gnutls(self):
+        # It insists, in spite of the alert, which ends its own session and nobody else's.
+        with PythonSsl().connect(self.server, "1.2") as other:
+            output = GnuTls().run(self.server, "1.2", "/", "--rehandshake")
+            self.assertIn("Received alert [100]: No renegotiation is allowed", output)
+            self.assertIn("ReHandshake has failed", output)
+            other.sendall(PythonSsl().request("/"))
+            self.assertIn(PAGE, other.recv(16384))
 
     def test_a_client_may_finish_sending_and_still_reads_its_answer(self):
         for version in VERSIONS:
@@ -316,27 +385,99 @@ class KeysAndEnds(TestbedCase):
         self.assertEqual(OpenSsl().get(self.server, "1.3"), PAGE)
 
 
+class CloseNotify(unittest.TestCase):
+    """Whoever ends a session in order, the client can tell it from a connection that was cut."""
+
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    upgrade = (b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+               b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+               b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+
+    def check(self, *args: str, sent: bytes = request, then=lambda server: None):
+        for version in VERSIONS:
+            with self.subTest(version), testbed("--workers", "1", *args) as server:
+                with PythonSsl().connect(server, version) as sock:
+                    sock.sendall(sent)
+                    self.assertIn(b"HTTP/1.1 ", sock.recv(16384))
+                    kept = then(server)
+                    # An end without close_notify would be an SSLEOFError.
+                    read_to_end(sock)
+                    if kept:
+                        kept.close()
+
+    def test_when_the_client_asks_to_close(self):
+        self.check(sent=PythonSsl().request("/"))
+
+    def test_after_the_last_request_of_a_session(self):
+        self.check("--max-requests-per-session", "1")
+
+    def test_after_a_session_without_requests(self):
+        self.check("--idle-timeout-ms", "300")
+
+    def test_when_another_needs_the_place(self):
+        self.check("--max-open-sockets", "1",
+                   then=lambda server: PythonSsl().connect(server, "1.3"))
+
+    def test_after_a_bad_head(self):
+        self.check(sent=b"GET\x00/ HTTP/1.1\r\n\r\n")
+
+    def test_after_half_a_head(self):
+        self.check("--head-timeout-ms", "300", sent=b"GET / HT")
+
+    def test_after_a_websocket(self):
+        for version in VERSIONS:
+            with self.subTest(version), testbed() as server:
+                with PythonSsl().connect(server, version) as sock:
+                    sock.sendall(self.upgrade)
+                    self.assertIn(b"HTTP/1.1 101 ", sock.recv(16384))
+                    sock.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
+                    self.assertEqual(read_to_end(sock), b"\x88\x02\x03\xe8")
+
+    def test_when_the_server_stops(self):
+        for version in VERSIONS:
+            with self.subTest(version), Server("testbed", "--https", "0") as server:
+                with PythonSsl().connect(server, version) as sock:
+                    sock.sendall(self.request)
+                    self.assertIn(PAGE, sock.recv(16384))
+                    self.assertEqual(server.stop(), 0)
+                    self.assertEqual(read_to_end(sock), b"")
+
+    def test_when_the_client_has_said_it(self):
+        for version in VERSIONS:
+            with self.subTest(version), testbed() as server:
+                with PythonSsl().connect(server, version) as sock:
+                    sock.sendall(self.request)
+                    self.assertIn(PAGE, sock.recv(16384))
+                    sock.unwrap()  # waits for ours
+
+
 class Limits(unittest.TestCase):
-    def test_stuck_handshakes_of_an_address_have_a_limit(self):
-        with testbed("--max-handshakes-per-addr", "4", "--workers", "2") as server:
-            stuck = []
-
-            def is_full() -> bool:
-                # One more each time: whoever looks has a place for a moment that one of these may miss.
-                sock = socket.create_connection(("127.0.0.1", server.port))
-                sock.sendall(b"\x16\x03\x01\x01\x00\x01")
-                stuck.append(sock)
-                return len(stuck) > 4 and not self.is_served(server)
-
-            wait_for(is_full, "the limit to be reached")
+    def test_a_flood_of_stuck_handshakes_keeps_nobody_out(self):
+        # From eight addresses, so that the limit of the server is reached, too; the good clients
+        # come from one of them.
+        limits = ["--max-handshakes", "64", "--max-handshakes-per-addr", "16"]
+        with testbed(*limits, "--workers", "2") as server:
+            stuck = [self.stuck(server, f"127.0.0.{host}") for host in range(1, 9)
+                     for _ in range(40)]
+            for client, version in 2 * every_way():
+                with self.subTest(client=client.__name__, version=version):
+                    self.assertEqual(client().get(server, version), PAGE)
+            # Those that had to give way hear of it; the others still wait.
+            wait_for(lambda: sum(map(self.is_open, stuck)) <= 64, "the others to be closed")
             for sock in stuck:
                 sock.close()
-            wait_for(lambda: self.is_served(server), "there to be room again")
 
-    def is_served(self, server) -> bool:
+    def stuck(self, server, address: str) -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", server.port), PATIENCE, (address, 0))
+        sock.sendall(b"\x16\x03\x01\x01\x00\x01")
+        return sock
+
+    def is_open(self, sock: socket.socket) -> bool:
         try:
-            return PythonSsl().get(server, "1.3") == PAGE
-        except Refused:
+            return sock.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) != b""
+        except BlockingIOError:
+            return True
+        except ConnectionError:
             return False
 
     def test_hsts_is_said(self):
