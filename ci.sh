@@ -168,6 +168,7 @@ set_up() {
             need openssl command -v openssl
             need gnutls-bin command -v gnutls-cli
             need chromium command -v chromium
+            need libnss3-tools command -v certutil
             need "python3 python3-venv" python3 -c \
                 "import ensurepip, sys, venv; assert sys.version_info >= (3, 11)"
             ;;

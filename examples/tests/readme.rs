@@ -1,27 +1,41 @@
-//! The README shows the programs that are there: each of its Rust blocks is a file of the examples,
-//! and what its documents link to exists.
+//! The README and the page about certificates show the programs that are there: each of their Rust
+//! blocks is a file of the examples, and what the documents link to exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The documents in the project's root whose links are checked.
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
+/// The documents whose links are checked.
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "docs/certificates.md",
+];
+
+/// The documents that show programs, and which.
+const SHOWN: [(&str, &[&str]); 2] = [
+    ("README.md", &["examples/simple.rs", "examples/wss_server.rs"]),
+    ("docs/certificates.md", &["examples/public_certificate.rs"]),
+];
 
 #[test]
-fn code_blocks_of_the_readme_are_the_example_files() {
-    let readme = read("README.md");
-    let blocks = rust_blocks(&readme).unwrap_or_else(|problem| panic!("README.md: {problem}"));
-    let shown: Vec<&str> = blocks.iter().map(|block| block.file).collect();
-    assert_eq!(shown, ["examples/simple.rs", "examples/wss_server.rs"], "shown in README.md");
-    for block in &blocks {
-        if let Some(difference) = difference(&block.code, &read(block.file)) {
-            panic!(
-                "README.md, the block of line {}, is not {file} any more: {difference}\n\
-                 Copy {file} into the block again.",
-                block.line,
-                file = block.file,
-            );
+fn code_blocks_are_the_example_files() {
+    for (document, files) in SHOWN {
+        let text = read(document);
+        let blocks = rust_blocks(&text).unwrap_or_else(|problem| panic!("{document}: {problem}"));
+        let shown: Vec<&str> = blocks.iter().map(|block| block.file).collect();
+        assert_eq!(shown, files, "shown in {document}");
+        for block in &blocks {
+            if let Some(difference) = difference(&block.code, &read(block.file)) {
+                panic!(
+                    "{document}, the block of line {}, is not {file} any more: {difference}\n\
+                     Copy {file} into the block again.",
+                    block.line,
+                    file = block.file,
+                );
+            }
         }
     }
 }
@@ -31,8 +45,9 @@ fn links_to_files_lead_somewhere() {
     for document in DOCUMENTS {
         let text = read(document);
         let links: Vec<&str> = file_links(&text).collect();
+        let folder = root().join(document).parent().expect("it is in a folder").to_owned();
         for link in &links {
-            assert!(root().join(link).exists(), "{document} links to {link}, which isn't there");
+            assert!(folder.join(link).exists(), "{document} links to {link}, which isn't there");
         }
         assert!(document == "CHANGELOG.md" || !links.is_empty(), "no link found in {document}");
     }

@@ -44,19 +44,23 @@ def spki_hash(cert: Path) -> str:
 
 
 class Chromium:
-    """A browser with an empty profile that trusts the certificate `trusted` and no other."""
+    """A browser with an empty profile that trusts the certificate `trusted`, and else only what its
+    user, whose folder is `home`, has told it to."""
 
-    def __init__(self, trusted: Path):
+    def __init__(self, trusted: Path | None = None, flags: list[str] = (), home: Path | None = None):
         self.profile = Path(tempfile.mkdtemp(prefix="chromium-"))
         self.log = tempfile.TemporaryFile("w+")
+        if trusted:
+            flags = [*flags, f"--ignore-certificate-errors-spki-list={spki_hash(trusted)}"]
         self.process = subprocess.Popen(
             [
                 os.environ.get("CHROMIUM", "chromium"),
                 *FLAGS,
                 f"--user-data-dir={self.profile}",
-                f"--ignore-certificate-errors-spki-list={spki_hash(trusted)}",
+                *flags,
                 "about:blank",
             ],
+            env={**os.environ, "HOME": str(home)} if home else None,
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,

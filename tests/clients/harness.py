@@ -73,7 +73,7 @@ class Server:
         self.reader.start()
         self.ports = {}
         try:
-            self._await_ports(schemes)
+            self.await_ports(schemes)
         except BaseException:
             self.close()
             raise
@@ -99,7 +99,8 @@ class Server:
             self.lines.put(line.rstrip())
         self.lines.put(None)
 
-    def _await_ports(self, schemes):
+    def await_ports(self, schemes):
+        """Waits until it has said where it listens for these."""
         deadline = time.monotonic() + PATIENCE
         while not set(schemes) <= self.ports.keys():
             try:
