@@ -68,6 +68,13 @@ impl<'a> ClientHello<'a> {
         numbers(self.versions.unwrap_or_default()).chain(only)
     }
 
+    /// Whether TLS 1.1 is the newest that it knows. The TLS library would look at its signature schemes
+    /// first, which such a client doesn't name, and complain of them.
+    pub(crate) fn is_of_an_old_version(&self) -> bool {
+        const TLS_1_2: u16 = 0x0303;
+        self.versions().all(|version| version < TLS_1_2)
+    }
+
     pub(crate) fn into_server_name(self) -> Option<String> {
         self.server_name
     }

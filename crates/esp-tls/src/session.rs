@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::alert::AlertCode;
 use crate::backend::{Connection, Fault, contain_panic};
 use crate::cipher_suite::CipherSuite;
 use crate::config::TlsConfig;
@@ -347,6 +348,10 @@ impl Listening {
         };
         let message = message.as_deref();
         let hello = message.and_then(ClientHello::parse);
+        if hello.as_ref().is_some_and(ClientHello::is_of_an_old_version) {
+            let kind = TlsErrorKind::Incompatible("the client is too old for TLS 1.2".into());
+            return Err(Fault::unheard(kind, AlertCode::PROTOCOL_VERSION));
+        }
         let terms = self.config.rules().terms(hello.as_ref())?;
         let server_name = hello.and_then(ClientHello::into_server_name);
         Connection::new(terms, self.config.clone(), server_name, message).map(Some)

@@ -6,6 +6,7 @@ use esp_tls::{
     Alert, AlertCode, Blame, Stage, TlsConfig, TlsErrorKind, TlsSession, TlsVersion, TlsVersions,
 };
 use rustls::AlertDescription;
+use support::raw::{self, record, records};
 use support::{Client, ClientSetup, Pair, TLS12, TLS13, recv, server_config};
 
 mod versions_and_suites {
@@ -54,6 +55,22 @@ mod versions_and_suites {
             assert_eq!(error.alert(), Some(Alert::Sent(AlertCode::PROTOCOL_VERSION)));
             assert_eq!((error.blame(), error.stage()), (Blame::Peer, Stage::Handshake));
             assert_eq!(error.esp_code(), 0x801A);
+        }
+    }
+
+    #[test]
+    fn a_client_of_tls_1_1_hears_that_its_version_is_why() {
+        for (minor, is_old) in [(1, true), (2, true), (3, false)] {
+            // A ClientHello without a session, with one cipher suite, and without extensions.
+            let hello =
+                [&[1, 0, 0, 41, 3, minor][..], &[7; 32], &[0, 0, 2, 0xC0, 9, 1, 0]].concat();
+            let mut session = TlsSession::new(&server_config());
+            let (result, received) = recv(&mut session, &record(raw::HANDSHAKE, &hello));
+            let error = result.unwrap_err();
+            assert!(matches!(error.kind(), TlsErrorKind::Incompatible(_)), "{error}");
+            let is_version = error.alert() == Some(Alert::Sent(AlertCode::PROTOCOL_VERSION));
+            assert_eq!(is_version, is_old, "{error}");
+            assert_eq!(records(&received.out).len(), 1, "the alert");
         }
     }
 
