@@ -145,6 +145,9 @@ pub(crate) struct Args {
     /// Start a handler only after the one before it has returned
     #[arg(long)]
     serial: bool,
+    /// So many routes more: /route/0 and on, each the same small page as /
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) routes: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

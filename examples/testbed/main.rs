@@ -20,11 +20,11 @@ fn main() -> Result {
     let mut servers = Vec::new();
     if let Some(port) = args.https_port() {
         let config = args.https(port)?;
-        servers.push(("https", routes::add(HttpsServer::builder(config)).start()?));
+        servers.push(("https", routes::add(HttpsServer::builder(config), args.routes).start()?));
     }
     if let Some(port) = args.http {
         let config = HttpConfig { server_port: port, ..args.httpd() };
-        servers.push(("http", routes::add(HttpServer::builder(config)).start()?));
+        servers.push(("http", routes::add(HttpServer::builder(config), args.routes).start()?));
     }
     let handles: Vec<_> = servers.iter().map(|(_, server)| server.handle()).collect();
     ctrlc::set_handler(move || handles.iter().for_each(ServerHandle::stop))?;

@@ -8,12 +8,11 @@ use esp_https_server::*;
 
 use crate::exchanges;
 
-/// Adds the routes to a server, whatever it speaks below HTTP.
-pub(crate) fn add<T: Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
-    exchanges::add(server)
-        .get("/", |req| {
-            req.respond().content_type("text/html").send("<h1>Hello Secure World!</h1>")
-        })
+/// Adds the routes to a server, whatever it speaks below HTTP, and so many more.
+pub(crate) fn add<T: Transport>(server: ServerBuilder<T>, more: usize) -> ServerBuilder<T> {
+    (0..more)
+        .fold(exchanges::add(server), |server, n| server.get(&format!("/route/{n}"), small_page))
+        .get("/", small_page)
         .get("/1k", |req| send_bytes(req, 1 << 10))
         .get("/64k", |req| send_bytes(req, 64 << 10))
         .get("/1m", |req| send_bytes(req, 1 << 20))
@@ -48,7 +47,15 @@ pub(crate) fn add<T: Transport>(server: ServerBuilder<T>) -> ServerBuilder<T> {
             .subprotocols(["v2.example", "v1.example"]),
         )
         .ws("/ws-parts", ws_parts)
+        .ws("/ws/broadcast", |ws| -> Result {
+            let message = ws.message(64 << 10)?;
+            ws.server().ws_broadcast_to("/ws/broadcast", message)
+        })
         .post("/broadcast", broadcast)
+}
+
+fn small_page(req: &mut Request) -> Result {
+    req.respond().content_type("text/html").send("<h1>Hello Secure World!</h1>")
 }
 
 fn ws_echo(ws: &mut WsRequest) -> Result {
