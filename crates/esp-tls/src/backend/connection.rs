@@ -109,6 +109,10 @@ impl Connection {
                     while let Some(record) = records.next_record() {
                         plain.extend_from_slice(record.map_err(errors::fault)?.payload);
                     }
+                    // The next call would have nothing to look at and nothing to say.
+                    if consumed + discard == buffer.len() && !self.tls.wants_write() {
+                        return Ok(consumed + discard);
+                    }
                 }
                 ConnectionState::EncodeTlsData(data) => encode(data, out)?,
                 // Repeats until told that it's done; the bytes are in our buffer, so it is.
