@@ -212,10 +212,15 @@ impl RxBuf {
 
     /// Makes room for at least `len` more bytes.
     pub fn reserve(&mut self, len: usize) {
-        if self.bytes.capacity() - self.bytes.len() < len && self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+        if self.bytes.capacity() - self.bytes.len() < len {
+            self.grow(len);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        self.bytes.drain(..self.start);
+        self.start = 0;
         self.bytes.reserve_exact(len);
     }
 

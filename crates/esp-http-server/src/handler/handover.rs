@@ -28,7 +28,7 @@ use core::fmt;
 use super::task::{Wait, Wake, contain};
 use crate::error::{Error, Result};
 use crate::server::{
-    Conn, Date, Found, Peer, SessionId, Shared, UriHandler, date_now, is_worker_thread,
+    Conn, DateLine, Found, Peer, SessionId, Shared, UriHandler, date_now, is_worker_thread,
 };
 use crate::sync::Monitor;
 
@@ -139,7 +139,7 @@ impl Handover {
     }
 
     /// The value of `Date` for a response that is written now.
-    pub(super) fn date(&self) -> Option<Date> {
+    pub(super) fn date(&self) -> Option<DateLine> {
         date_now(self.shared.hooks.wall_clock.as_ref())
     }
 

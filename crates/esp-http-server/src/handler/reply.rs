@@ -50,7 +50,7 @@ pub(super) enum Body {
 
 /// Writes the head of a handler's response, once everything in it was found to be right.
 pub(super) fn begin(link: &mut Link<'_>, lead: &Lead<'_>, framing: Framing) -> Result<Body> {
-    if encode::check_field("Content-Type", lead.content_type.as_bytes()).is_err() {
+    if !encode::is_field_value(lead.content_type.as_bytes()) {
         return Err(Error::InvalidField("Content-Type".into()));
     }
     if lead.status.is_informational() {
@@ -108,20 +108,14 @@ fn write_head(conn: &mut Conn, lead: &Lead<'_>, framing: Framing) -> Body {
     }
     write_status(out, lead);
     if let (By::Server, Some(date)) = (lead.date_by, &io.date) {
-        out.extend_from_slice(b"Date: ");
         out.extend_from_slice(date);
-        out.extend_from_slice(b"\r\n");
     }
-    let mut field = |name, value: &[u8]| {
-        // Both were checked before anything was written.
-        encode::field(out, name, value).expect("a checked header field");
-    };
     if may_have_content(lead.status) && lead.content_type_by == By::Server {
-        field("Content-Type", lead.content_type.as_bytes());
+        encode::content_type(out, lead.content_type);
     }
     match (keep_alive, version) {
-        (false, _) => field("Connection", b"close"),
-        (true, Version::Http10) => field("Connection", b"keep-alive"),
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         (true, Version::Http11) => {}
     }
     write_framing(out, lead.status, framing);

@@ -155,7 +155,7 @@ fn trim_start(mut bytes: &[u8]) -> &[u8] {
 }
 
 /// The index of the first byte below 0x20, or DEL. Eight bytes a step: values are most of a head.
-fn first_control(bytes: &[u8]) -> Option<usize> {
+pub(super) fn first_control(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES * 0x80;
     let (words, rest) = bytes.as_chunks::<8>();
@@ -173,18 +173,20 @@ fn first_control(bytes: &[u8]) -> Option<usize> {
     Some(words.len() * 8 + tail)
 }
 
-const TOKEN: [bool; 256] = {
+const TOKEN: [bool; 256] = alphanumerics_and(b"!#$%&'*+-.^_`|~");
+
+/// By byte, whether it is a letter or a digit of ASCII or one of `marks`.
+pub(super) const fn alphanumerics_and(marks: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 128 {
         table[byte] = (byte as u8).is_ascii_alphanumeric();
         byte += 1;
     }
-    let marks = b"!#$%&'*+-.^_`|~";
     let mut index = 0;
     while index < marks.len() {
         table[marks[index] as usize] = true;
         index += 1;
     }
     table
-};
+}

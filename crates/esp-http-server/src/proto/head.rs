@@ -261,10 +261,9 @@ impl Head {
     /// path, `*` for `OPTIONS` of a whole server, empty for `CONNECT` (RFC 9112, section 3.2) and
     /// without a target.
     pub fn path(&self) -> &str {
-        if self.target().is_empty() {
-            return "";
-        }
-        match (uri::split_target(self.target()), self.method) {
+        let target = self.target();
+        match (uri::split_target(target), self.method) {
+            (("", _), _) if target.is_empty() => "",
             (("", _), Method::Connect) => "",
             (("", None), Method::Options) => "*",
             (("", _), _) => "/",
@@ -421,8 +420,14 @@ impl Head {
     }
 
     fn version_name(&mut self, window: &[u8]) -> Result<Step, HeadError> {
-        const LEN: usize = "HTTP/1.1\r\n".len();
+        const USUAL: &[u8] = b"HTTP/1.1\r\n";
+        const LEN: usize = USUAL.len();
         let element = &window[self.cursor.start..];
+        if element.starts_with(USUAL) {
+            self.version = Version::Http11;
+            self.next_element(LEN);
+            return Ok(Step::Next(State::Fields));
+        }
         let element = &element[..element.len().min(LEN)];
         for (index, &byte) in element.iter().enumerate().skip(self.cursor.scanned) {
             let expected = match index {

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::field::is_token;
+use super::field::{first_control, is_token};
 use super::head::Version;
 use super::status::Status;
 
@@ -104,6 +104,13 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), FieldErr
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+/// `Content-Type`, with a value that [`is_field_value`] has found to be one.
+pub(crate) fn content_type(out: &mut Vec<u8>, value: &str) {
+    out.extend_from_slice(b"Content-Type: ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `Content-Length`, in bytes.
@@ -221,19 +228,29 @@ fn two_digits(out: &mut [u8], value: u64) {
 }
 
 fn write_status_line(out: &mut Vec<u8>, version: Version, status: Status, reason: &[u8]) {
-    out.extend_from_slice(match version {
-        Version::Http10 => b"HTTP/1.0 ",
-        Version::Http11 => b"HTTP/1.1 ",
-    });
-    decimal(out, status.code().into());
-    // The space stands even before an empty reason.
-    out.push(b' ');
+    let mut start = *b"HTTP/1.1 000 ";
+    if version == Version::Http10 {
+        start[7] = b'0';
+    }
+    let code = status.code();
+    for (digit, value) in start[9..12].iter_mut().zip([code / 100, code / 10 % 10, code % 10]) {
+        *digit += value as u8;
+    }
+    // Its space stands even before an empty reason.
+    out.extend_from_slice(&start);
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
 }
 
-fn is_field_value(value: &[u8]) -> bool {
-    value.iter().all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
+/// Whether a field may have this value: no control character but tabs.
+pub(crate) fn is_field_value(mut value: &[u8]) -> bool {
+    while let Some(at) = first_control(value) {
+        if value[at] != b'\t' {
+            return false;
+        }
+        value = &value[at + 1..];
+    }
+    true
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use core::fmt;
 use core::net::Ipv6Addr;
 use core::str;
 
+use super::field;
 use super::method::Method;
 
 pub(crate) mod template;
@@ -25,8 +26,9 @@ pub fn split_target(target: &str) -> (&str, Option<&str>) {
             None => "",
         },
     };
-    match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+    // Byte by byte: most targets are shorter than the general search takes to set out.
+    match target.bytes().position(|byte| byte == b'?') {
+        Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
         None => (target, None),
     }
 }
@@ -191,14 +193,11 @@ pub(crate) fn is_reference(bytes: &[u8]) -> bool {
 /// Whether `target`, made of target bytes, is in a form that fits the method, and its escapes and
 /// its authority are valid.
 pub(crate) fn is_target(target: &[u8], method: Method) -> bool {
-    let Ok(text) = str::from_utf8(target) else {
-        return false;
-    };
     match (method, target) {
         (Method::Connect, _) => has_port(target) && is_authority(target),
         (_, [b'/', ..]) => has_valid_escapes(target),
         (_, b"*") => method == Method::Options,
-        _ => strip_scheme(text).is_some_and(|rest| {
+        _ => str::from_utf8(target).ok().and_then(strip_scheme).is_some_and(|rest| {
             is_authority(&rest.as_bytes()[..authority_len(rest)]) && has_valid_escapes(target)
         }),
     }
@@ -217,9 +216,10 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
             (is_ipv6, &rest[end + 1..])
         }
         _ => {
-            let colon = bytes.iter().position(|&byte| byte == b':').unwrap_or(bytes.len());
-            let (host, port) = bytes.split_at(colon);
-            (!host.is_empty() && host.iter().all(is_host_byte) && has_valid_escapes(host), port)
+            // What ends a host and is no colon is found to be no port.
+            let end = bytes.iter().position(|&byte| !is_host_byte(byte)).unwrap_or(bytes.len());
+            let (host, port) = bytes.split_at(end);
+            (!host.is_empty() && has_valid_escapes(host), port)
         }
     };
     let port_is_valid = match port {
@@ -233,8 +233,8 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
     host_is_valid && port_is_valid
 }
 
-fn is_host_byte(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte)
+const fn is_host_byte(byte: u8) -> bool {
+    HOST[byte as usize]
 }
 
 fn has_port(authority: &[u8]) -> bool {
@@ -265,6 +265,8 @@ fn has_valid_escapes(bytes: &[u8]) -> bool {
     }
     true
 }
+
+const HOST: [bool; 256] = field::alphanumerics_and(b"-._~%!$&'()*+;=");
 
 /// What a `+` means.
 #[derive(Clone, Copy, PartialEq, Eq)]

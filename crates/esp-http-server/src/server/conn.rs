@@ -7,7 +7,7 @@ use core::any::Any;
 use core::fmt;
 use core::net::SocketAddr;
 
-use super::date::Date;
+use super::date::DateLine;
 use super::entrance::Entrance;
 use super::event::SessionNotice;
 use super::session::SessionId;
@@ -85,7 +85,7 @@ pub(crate) struct Exchange {
     /// Encoded header fields of the response that is being set.
     pub(crate) fields: Vec<u8>,
     /// The time of day, as far as the server knows it.
-    pub(crate) date: Option<Date>,
+    pub(crate) date: Option<DateLine>,
     /// Bytes of `fields` that are the server's own: they stay when a handler sets another response.
     pub(crate) server_fields_len: usize,
     /// Bytes from elsewhere that went behind what waits to be sent since that was empty.

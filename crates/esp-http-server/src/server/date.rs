@@ -10,39 +10,45 @@ use crate::time::Instant;
 /// What tells the time of day, counted from 1970 UTC; `None` as long as nobody knows it.
 pub(crate) type WallClock = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 
-/// The value of `Date`.
-pub(crate) type Date = [u8; 29];
+/// The field line of `Date`, as it stands in a response.
+pub(crate) type DateLine = [u8; 37];
 
 /// A worker's `Date`: asked for and formatted once a second, however many responses carry it.
 #[derive(Debug)]
 pub(super) struct DateCache {
-    date: Option<Date>,
+    line: Option<DateLine>,
     /// When the second that it tells is over.
     until: Instant,
 }
 
 impl DateCache {
     pub(super) const fn new() -> Self {
-        Self { date: None, until: Instant::START }
+        Self { line: None, until: Instant::START }
     }
 
     /// The date at `now`; `None` without a clock, or as long as that does not know it.
-    pub(super) fn at(&mut self, now: Instant, clock: Option<&WallClock>) -> Option<&Date> {
+    pub(super) fn at(&mut self, now: Instant, clock: Option<&WallClock>) -> Option<&DateLine> {
         let clock = clock?;
         if now >= self.until {
             let time = ask(clock);
-            self.date = time.map(|time| encode::date(time.as_secs()));
+            self.line = time.map(line);
             let fraction = time.map_or(0, |time| time.subsec_nanos());
             self.until = now + (Duration::from_secs(1) - Duration::from_nanos(fraction.into()));
         }
-        self.date.as_ref()
+        self.line.as_ref()
     }
 }
 
 /// The date now, for threads that have no worker's cache.
 #[cfg(feature = "std")]
-pub(crate) fn date_now(clock: Option<&WallClock>) -> Option<Date> {
-    ask(clock?).map(|time| encode::date(time.as_secs()))
+pub(crate) fn date_now(clock: Option<&WallClock>) -> Option<DateLine> {
+    ask(clock?).map(line)
+}
+
+fn line(time: Duration) -> DateLine {
+    let mut line = *b"Date: Www, 00 Mmm 0000 00:00:00 GMT\r\n";
+    line[6..35].copy_from_slice(&encode::date(time.as_secs()));
+    line
 }
 
 /// A clock that panics does not know the time.

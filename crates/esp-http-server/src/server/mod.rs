@@ -71,7 +71,7 @@ pub(crate) use conn::{Conn, Exchange, Reply, TX_HIGH, TX_LOW};
 pub use context::{OpenSession, ServerContext};
 use date::DateCache;
 #[cfg(feature = "std")]
-pub(crate) use date::{Date, date_now};
+pub(crate) use date::{DateLine, date_now};
 use deadlines::Deadlines;
 use entrance::Entrances;
 pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
