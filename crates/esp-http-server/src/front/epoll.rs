@@ -26,8 +26,9 @@ mod backlog;
 /// The [`Net`] of one worker: one epoll instance, its listeners, and the connections they gave.
 ///
 /// A small request on a connection that stays open costs one recv, one send, and its share of an
-/// epoll_wait. Each socket is registered once, for edges in both directions; what the edges said is
-/// remembered with it, so that a call which could only answer "not now" is never made.
+/// epoll_wait. Each socket is registered once, for edges; what the edges said is remembered with it,
+/// so that a call which could only answer "not now" is never made. Edges of room to send are asked
+/// for when a socket has had none for the first time: most never do, and would end waits for nothing.
 ///
 /// It moves into the thread of its worker; a [`Waker`] made before ends its waits from outside.
 pub struct EpollNet {
@@ -88,17 +89,28 @@ impl EpollNet {
     /// Makes an accepted connection one of ours.
     fn adopt(&mut self, fd: OwnedFd, peer: Option<SocketAddrAny>) -> Result<NetId, Errno> {
         let id = self.sockets.lowest_free();
-        let interest = epoll::EventFlags::IN
-            | epoll::EventFlags::OUT
-            | epoll::EventFlags::RDHUP
-            | epoll::EventFlags::ET;
-        epoll::add(&self.epoll, &fd, epoll::EventData::new_u64(u64::from(id.0)), interest)?;
+        epoll::add(&self.epoll, &fd, epoll::EventData::new_u64(u64::from(id.0)), RECEIVING)?;
         // A registration reports at once what is there, so a read is not tried before: it would be
         // wasted whenever the client's first bytes are still on their way.
         let ready = epoll::EventFlags::OUT;
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(unmapped);
-        self.sockets.insert(id, Socket { fd, ready, peer });
+        self.sockets.insert(id, Socket { fd, ready, is_watched: false, peer });
         Ok(id)
+    }
+
+    /// Has the kernel report when there is room to send again. If there is some by now, it does so at
+    /// once.
+    fn watch_sending(&mut self, id: NetId) -> Result<(), NetError> {
+        let socket = self.sockets.of(id);
+        if socket.is_watched {
+            return Ok(());
+        }
+        let interest = RECEIVING | epoll::EventFlags::OUT;
+        let data = epoll::EventData::new_u64(u64::from(id.0));
+        epoll::modify(&self.epoll, &socket.fd, data, interest)
+            .map_err(|error| NetError::Failed(io::Error::from(error).into()))?;
+        socket.is_watched = true;
+        Ok(())
     }
 
     /// Leaves connections in the backlog while there is nothing to hold them with. Trying again at
@@ -201,13 +213,21 @@ impl Net for EpollNet {
         }
         match retry(|| net::send(&socket.fd, tx.as_slice(), SendFlags::NOSIGNAL)) {
             Ok(len) => {
-                if len < tx.len() {
-                    socket.ready.remove(epoll::EventFlags::OUT);
-                }
+                let is_full = len < tx.len();
                 tx.advance(len);
+                if is_full {
+                    socket.ready.remove(epoll::EventFlags::OUT);
+                    self.watch_sending(id)?;
+                }
                 Ok(len)
             }
-            Err(error) => Err(socket.blocked_or_dead(error, epoll::EventFlags::OUT)),
+            Err(error) => {
+                let error = socket.blocked_or_dead(error, epoll::EventFlags::OUT);
+                if let NetError::WouldBlock = error {
+                    self.watch_sending(id)?;
+                }
+                Err(error)
+            }
         }
     }
 
@@ -284,8 +304,14 @@ struct Socket {
     /// What was reported and has not been used up since: IN and OUT say that a call may succeed,
     /// [`ENDED`] stays.
     ready: epoll::EventFlags,
+    /// Whether the kernel reports room to send.
+    is_watched: bool,
     peer: Option<SocketAddr>,
 }
+
+/// What each socket is registered for.
+const RECEIVING: epoll::EventFlags =
+    epoll::EventFlags::IN.union(epoll::EventFlags::RDHUP).union(epoll::EventFlags::ET);
 
 /// The peer is done sending, or the connection is over; whatever still comes is there already.
 const ENDED: epoll::EventFlags =
