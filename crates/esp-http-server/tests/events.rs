@@ -103,6 +103,35 @@ fn an_exchange_is_told_event_by_event_on_the_loop_that_was_chosen() {
 }
 
 #[test]
+fn who_begins_to_listen_while_a_session_is_open_hears_its_next_request() {
+    let event_loop = EventLoop::new(64);
+    let session = Arc::default();
+    let server = builder(&session).events(event_loop.clone()).start().unwrap();
+    let mut client = connect(server.local_addr());
+    let post = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    exchange(&mut client, post, "\r\n\r\nhello");
+
+    let (heard, _subscription) = listen(&event_loop);
+    let echo_len = exchange(&mut client, post, "\r\n\r\nhello");
+    server.stop_and_join().unwrap();
+    event_loop.run_pending().unwrap();
+    let session = session.lock().unwrap().unwrap();
+    let heard = heard.lock().unwrap();
+    let begin = heard.iter().rposition(|event| *event == HttpEvent::OnData(session, post.len()));
+    assert_eq!(
+        heard[begin.unwrap()..],
+        [
+            HttpEvent::OnData(session, post.len()),
+            HttpEvent::OnHeader(session),
+            HttpEvent::HeadersSent(session),
+            HttpEvent::SentData(session, echo_len),
+            HttpEvent::Disconnected(session),
+            HttpEvent::Stop,
+        ]
+    );
+}
+
+#[test]
 fn every_worker_tells_its_events_and_start_and_stop_come_once() {
     let event_loop = EventLoop::new(100);
     let (heard, _subscription) = listen(&event_loop);

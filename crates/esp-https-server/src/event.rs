@@ -129,4 +129,8 @@ impl Observer for HttpsEvents {
         self.http.notice(notice);
         self.https.post(|| HttpsEvent::of(&notice));
     }
+
+    fn hears_traffic(&self) -> bool {
+        self.http.hears_traffic() || self.https.are_heard::<HttpsEvent>()
+    }
 }

@@ -18,6 +18,14 @@ use crate::sync::Lock;
 pub trait Observer {
     /// Something happened.
     fn notice(&mut self, notice: Notice<'_>);
+
+    /// Whether it wants to be told of the traffic in sessions: [`OnHeader`](Notice::OnHeader),
+    /// [`HeadersSent`](Notice::HeadersSent), [`OnData`](Notice::OnData) and
+    /// [`SentData`](Notice::SentData). It is asked once in a turn of the server, so that what nobody
+    /// listens to costs a request next to nothing.
+    fn hears_traffic(&self) -> bool {
+        true
+    }
 }
 
 /// What an [`Observer`] is told.
@@ -143,10 +151,15 @@ impl Events {
         Self { event_loop: Some(event_loop) }
     }
 
+    /// Whether anybody listens to such events, which costs one atomic load to know.
+    pub fn are_heard<E: Event>(&self) -> bool {
+        E::BASE.has_subscribers()
+    }
+
     /// Posts what `make` makes. It is not even asked while nobody listens to such events: that costs
     /// one atomic load. Never blocks: a loop whose queue is full drops the event and counts it.
     pub fn post<E: Event>(&mut self, make: impl FnOnce() -> Option<E>) {
-        if !E::BASE.has_subscribers() {
+        if !self.are_heard::<E>() {
             return;
         }
         if let Some(event) = make() {
@@ -170,6 +183,10 @@ impl HttpEvents {
 impl Observer for HttpEvents {
     fn notice(&mut self, notice: Notice<'_>) {
         self.0.post(|| HttpEvent::of(&notice));
+    }
+
+    fn hears_traffic(&self) -> bool {
+        self.0.are_heard::<HttpEvent>()
     }
 }
 

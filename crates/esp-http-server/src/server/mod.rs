@@ -132,6 +132,8 @@ struct Worker<S: Stacks> {
     routes: RoutesView,
     err_handlers: Snapshot<ErrHandlers>,
     observer: Box<dyn Observer + Send>,
+    /// What the observer has said of that in this turn.
+    hears_traffic: bool,
     stacks: S,
     /// Exchanges that nobody uses.
     #[expect(clippy::vec_box, reason = "a box is lent whole, without moving what is in it")]
@@ -184,6 +186,7 @@ where
             err_handlers: Snapshot::of(&shared.err_handlers),
             routes: RoutesView::of(&shared.routes),
             shared,
+            hears_traffic: observer.hears_traffic(),
             observer,
             stacks,
             spare: Vec::new(),
@@ -220,6 +223,7 @@ where
     /// only the network or another thread can bring something to do.
     pub fn poll<N: Net>(&mut self, now: Instant, net: &mut N, ready: &[NetId]) -> Option<Instant> {
         self.worker.turns = self.worker.turns.wrapping_add(1);
+        self.worker.hears_traffic = self.worker.observer.hears_traffic();
         self.worker.routes.refresh(&self.worker.shared.routes);
         while let Some(slot) = self.worker.deadlines.pop_due(now) {
             self.turn(slot, now, net, |turn| turn.run_timers());
@@ -474,7 +478,14 @@ impl<S: Stacks> Worker<S> {
         if status.is_error() {
             self.observer.notice(Notice::Error(session, status));
         }
-        self.observer.notice(Notice::HeadersSent(session));
+        self.tell_traffic(Notice::HeadersSent(session));
+    }
+
+    /// Tells of what happens all the time, if anybody listens.
+    fn tell_traffic(&mut self, notice: Notice<'_>) {
+        if self.hears_traffic {
+            self.observer.notice(notice);
+        }
     }
 
     /// Has a session looked at again before the worker waits.

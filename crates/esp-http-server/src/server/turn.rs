@@ -196,7 +196,7 @@ where
         self.session.timers.stop(Timer::Head);
         self.session.timers.stop(Timer::Idle);
         self.session.requests += 1;
-        self.notice(Notice::OnHeader(self.session.id));
+        self.worker.tell_traffic(Notice::OnHeader(self.session.id));
         let last = self.worker.stop_at.is_some()
             || self.session.requests >= self.worker.shared.config.max_requests_per_session;
         let conn = self.session.conn.as_mut().expect("a resting session has its connection");
@@ -358,7 +358,7 @@ where
                     }
                     self.session.timers.stop(Timer::Send);
                     if len > 0 {
-                        self.worker.observer.notice(Notice::SentData(self.session.id, len));
+                        self.worker.tell_traffic(Notice::SentData(self.session.id, len));
                     }
                 }
                 Err(Still::Blocked) => {
@@ -399,7 +399,7 @@ where
                 exchange.note_read(len);
                 self.session.timers.stop(Timer::Ping);
                 self.session.timers.stop(Timer::Pong);
-                self.worker.observer.notice(Notice::OnData(self.session.id, len));
+                self.worker.tell_traffic(Notice::OnData(self.session.id, len));
                 Arrived::Some
             }
             Err(Still::Blocked) => Arrived::Nothing,

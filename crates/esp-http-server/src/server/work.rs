@@ -1,7 +1,7 @@
 //! What other threads hand to a server: a bounded mailbox per worker, and what may lie in it.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -56,7 +56,8 @@ pub(crate) struct Mailbox {
     /// Whether the queue may hold something: the one word that a worker reads every turn.
     filled: AtomicBool,
     waker: Lock<Option<Waker>>,
-    sessions: Lock<BTreeMap<SessionId, Listed>>,
+    /// By slot.
+    sessions: Lock<Vec<Option<Listed>>>,
 }
 
 struct Queue {
@@ -85,6 +86,7 @@ impl Queue {
 
 /// What others know of a session.
 struct Listed {
+    id: SessionId,
     kind: SessionKind,
     /// Bytes of messages that were accepted for it and that the worker has not seen yet.
     posted_len: usize,
@@ -117,7 +119,7 @@ impl Mailbox {
             limit,
             filled: AtomicBool::new(false),
             waker: Lock::new(None),
-            sessions: Lock::new(BTreeMap::new()),
+            sessions: Lock::new(Vec::new()),
         }
     }
 
@@ -143,7 +145,7 @@ impl Mailbox {
                 log::error!("queued work panicked when it was dropped");
             }
         }
-        self.sessions.with(BTreeMap::clear);
+        self.sessions.with(Vec::clear);
     }
 
     /// Queues one item, in order.
@@ -224,8 +226,14 @@ impl Mailbox {
     }
 
     pub(crate) fn session_opened(&self, id: SessionId) {
-        let listed = Listed { kind: SessionKind::Http, posted_len: 0, waiting_len: 0 };
-        self.sessions.with(|sessions| sessions.insert(id, listed));
+        let listed = Listed { id, kind: SessionKind::Http, posted_len: 0, waiting_len: 0 };
+        self.sessions.with(|sessions| {
+            let slot = id.slot() as usize;
+            if sessions.len() <= slot {
+                sessions.resize_with(slot + 1, || None);
+            }
+            sessions[slot] = Some(listed);
+        });
     }
 
     pub(crate) fn session_upgraded(&self, id: SessionId) {
@@ -237,7 +245,10 @@ impl Mailbox {
     }
 
     fn listed<R>(&self, id: SessionId, work: impl FnOnce(&mut Listed) -> R) -> Option<R> {
-        self.sessions.with(|sessions| sessions.get_mut(&id).map(work))
+        self.sessions.with(|sessions| {
+            let listed = sessions.get_mut(id.slot() as usize)?.as_mut()?;
+            (listed.id == id).then(|| work(listed))
+        })
     }
 
     /// Whether a WebSocket may be sent a message of so many bytes, `limit` being the most that may
@@ -275,17 +286,22 @@ impl Mailbox {
     }
 
     pub(crate) fn session_closed(&self, id: SessionId) {
-        self.sessions.with(|sessions| sessions.remove(&id));
+        self.sessions.with(|sessions| {
+            if let Some(listed) = sessions.get_mut(id.slot() as usize) {
+                listed.take_if(|listed| listed.id == id);
+            }
+        });
     }
 
     pub(crate) fn kind(&self, id: SessionId) -> Option<SessionKind> {
-        self.sessions.with(|sessions| sessions.get(&id).map(|listed| listed.kind))
+        self.listed(id, |listed| listed.kind)
     }
 
     pub(crate) fn list(&self, kind: Option<SessionKind>, into: &mut Vec<SessionId>) {
         self.sessions.with(|sessions| {
-            let wanted = sessions.iter().filter(|(_, of)| kind.is_none_or(|kind| of.kind == kind));
-            into.extend(wanted.map(|(id, _)| *id));
+            let listed = sessions.iter().flatten();
+            let wanted = listed.filter(|listed| kind.is_none_or(|kind| listed.kind == kind));
+            into.extend(wanted.map(|listed| listed.id));
         });
     }
 }

@@ -73,7 +73,7 @@ where
         self.session.ws_handler = Some(found.clone());
         self.session.phase = Phase::WebSocket;
         self.worker.mailbox().session_upgraded(self.session.id);
-        self.notice(Notice::HeadersSent(self.session.id));
+        self.worker.tell_traffic(Notice::HeadersSent(self.session.id));
         match route.post_handshake {
             Some(_) => self.start(Job::PostHandshake(found)),
             None => Step::Again,
