@@ -188,8 +188,20 @@ pub(super) enum Timer {
 }
 
 /// The moments at which a session's timers go off.
+///
+/// Of the many timers a session has two running, seldom three. So it has room for those, and only one
+/// that ever needs more has a place for each.
 #[derive(Debug)]
-pub(super) struct Timers([Instant; Timer::ALL.len()]);
+pub(super) struct Timers {
+    /// One bit for each that runs: most questions are about those that don't.
+    running: u16,
+    /// Which goes off at the moment in the same place; in a free place that is `NEVER`.
+    timers: [Timer; FEW],
+    moments: [Instant; FEW],
+    all: Option<Box<[Instant; Timer::ALL.len()]>>,
+}
+
+const FEW: usize = 3;
 
 impl Timer {
     pub(super) const ALL: [Self; 11] = [
@@ -209,11 +221,51 @@ impl Timer {
 
 impl Timers {
     pub(super) const fn new() -> Self {
-        Self([Instant::NEVER; Timer::ALL.len()])
+        Self {
+            running: 0,
+            timers: [Timer::Handshake; FEW],
+            moments: [Instant::NEVER; FEW],
+            all: None,
+        }
     }
 
     pub(super) fn set(&mut self, timer: Timer, at: Instant) {
-        self.0[timer as usize] = at;
+        self.stop(timer);
+        if at == Instant::NEVER {
+            return;
+        }
+        self.running |= 1 << timer as u16;
+        if let Some(all) = &mut self.all {
+            all[timer as usize] = at;
+            return;
+        }
+        match self.moments.iter().position(|moment| *moment == Instant::NEVER) {
+            Some(place) => (self.timers[place], self.moments[place]) = (timer, at),
+            None => self.give_each_a_place()[timer as usize] = at,
+        }
+    }
+
+    #[cold]
+    fn give_each_a_place(&mut self) -> &mut [Instant; Timer::ALL.len()] {
+        let mut all = Box::new([Instant::NEVER; Timer::ALL.len()]);
+        self.timers.iter().zip(self.moments).for_each(|(timer, at)| all[*timer as usize] = at);
+        self.all.insert(all)
+    }
+
+    /// Where `timer` is, which runs.
+    fn place(&self, timer: Timer) -> usize {
+        let is_it =
+            |&place: &usize| self.timers[place] == timer && self.moments[place] != Instant::NEVER;
+        (0..FEW).find(is_it).expect("a timer that runs has a place")
+    }
+
+    /// The moment at which `timer` goes off.
+    pub(super) fn at(&self, timer: Timer) -> Instant {
+        match &self.all {
+            _ if !self.is_running(timer) => Instant::NEVER,
+            Some(all) => all[timer as usize],
+            None => self.moments[self.place(timer)],
+        }
     }
 
     /// Starts `timer` unless it runs already.
@@ -224,30 +276,92 @@ impl Timers {
     }
 
     pub(super) fn stop(&mut self, timer: Timer) {
-        self.set(timer, Instant::NEVER);
+        if !self.is_running(timer) {
+            return;
+        }
+        self.running &= !(1 << timer as u16);
+        match &mut self.all {
+            Some(all) => all[timer as usize] = Instant::NEVER,
+            None => self.moments[self.place(timer)] = Instant::NEVER,
+        }
     }
 
     pub(super) fn stop_all_but(&mut self, timer: Timer) {
-        let at = self.0[timer as usize];
+        let at = self.at(timer);
         *self = Self::new();
         self.set(timer, at);
     }
 
     pub(super) fn is_running(&self, timer: Timer) -> bool {
-        self.0[timer as usize] != Instant::NEVER
+        self.running & 1 << timer as u16 != 0
     }
 
     /// The moment at which the first timer goes off.
     pub(super) fn next(&self) -> Instant {
-        self.0.iter().copied().min().unwrap_or(Instant::NEVER)
+        let moments = match &self.all {
+            Some(all) => &all[..],
+            None => &self.moments[..],
+        };
+        moments.iter().copied().min().unwrap_or(Instant::NEVER)
     }
 
     /// Whether `timer` has gone off; if so it is stopped.
     pub(super) fn take_due(&mut self, timer: Timer, now: Instant) -> bool {
-        let is_due = self.0[timer as usize] <= now;
+        let is_due = self.at(timer) <= now;
         if is_due {
             self.stop(timer);
         }
         is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    #[test]
+    fn any_number_of_timers_runs_and_each_goes_off_once() {
+        for count in 0..=Timer::ALL.len() {
+            let mut timers = Timers::new();
+            for (index, timer) in Timer::ALL[..count].iter().enumerate() {
+                timers.set(*timer, at(100 - index as u64));
+                timers.start(*timer, at(1));
+            }
+            let first = if count == 0 { Instant::NEVER } else { at(101 - count as u64) };
+            assert_eq!(timers.next(), first);
+            assert_eq!(timers.all.is_some(), count > FEW);
+            for (index, timer) in Timer::ALL.into_iter().enumerate() {
+                let moment = if index < count { at(100 - index as u64) } else { Instant::NEVER };
+                assert_eq!(timers.at(timer), moment, "{timer:?} of {count}");
+                assert!(!timers.take_due(timer, at(100 - index as u64 - 1)));
+                assert_eq!(timers.take_due(timer, at(100 - index as u64)), index < count);
+                assert!(!timers.is_running(timer));
+            }
+            assert_eq!(timers.next(), Instant::NEVER);
+        }
+    }
+
+    #[test]
+    fn a_place_is_used_again_and_one_timer_can_be_kept() {
+        let mut timers = Timers::new();
+        for round in 0..5 {
+            for timer in Timer::ALL {
+                timers.set(timer, at(round));
+                timers.stop(timer);
+            }
+        }
+        assert!(timers.all.is_none(), "never more than one ran");
+        timers.set(Timer::Send, at(3));
+        timers.set(Timer::Ping, at(1));
+        timers.set(Timer::Recv, at(2));
+        timers.set(Timer::Send, at(4));
+        assert!(timers.all.is_none(), "three have room");
+        timers.stop_all_but(Timer::Send);
+        assert_eq!((timers.next(), timers.at(Timer::Ping)), (at(4), Instant::NEVER));
+        assert_eq!(timers.at(Timer::Send), at(4));
     }
 }
