@@ -37,7 +37,7 @@ impl Message {
     /// The decoder has checked it, but from its beginning, which the handler may have read before: what
     /// is left then is not always text.
     fn text(payload: Vec<u8>) -> Self {
-        if cfg!(not(feature = "std")) || payload.len() < LONG_LEN {
+        if cfg!(not(feature = "std")) || payload.len() < LONG_LEN || payload.is_ascii() {
             return String::from_utf8(payload)
                 .map_or_else(|error| Self::Binary(error.into_bytes()), Self::Text);
         }
