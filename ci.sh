@@ -10,6 +10,8 @@
 #   doc      the documentation builds without a warning
 #   no_std   the engine builds for bare metal, riscv32imac-unknown-none-elf
 #   clients  curl, openssl, GnuTLS, Python and Chromium against the examples: tests/clients
+#   hostile  bad clients against the testbed, with good ones beside them: tests/hostile, short form
+#   fuzz     ten seconds of every target in fuzz
 #
 # A step takes one line; one that fails shows its whole output. All output stays in target/ci.
 # What a step needs beyond Rust and isn't there comes from Debian's packages, if run as root;
@@ -17,12 +19,12 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
-readonly all_steps=(fmt lint test doc no_std clients)
+readonly all_steps=(fmt lint test doc no_std clients hostile fuzz)
 readonly bare_metal=riscv32imac-unknown-none-elf
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target/ci" || exit 1
 target=$(cd "$target" && pwd)
-readonly target logs=$target/ci venv=$target/ci/venv
+readonly target logs=$target/ci venv=$target/ci/venv tools=$target/ci/tools
 
 # The lock file is part of a change: CI must not repair it silently.
 locked=()
@@ -127,10 +129,14 @@ has_debian_rust() {
 }
 
 step_clients() {
-    cargo build "${locked[@]}" --release --workspace --examples
-    cargo build "${locked[@]}" --release --package make-certs
+    build_programs
     make_venv
-    RELEASE_DIR=$target/release timeout --kill-after=10s 10m "$venv/bin/python" tests/clients
+    RELEASE_DIR=$target/quick timeout --kill-after=10s 10m "$venv/bin/python" tests/clients
+}
+
+# What clients are set upon, optimised, but without the time that the last few per cent take.
+build_programs() {
+    cargo build "${locked[@]}" --profile quick --workspace --bins --examples
 }
 
 # Python packages go to a private environment, made anew when the list of them changes.
@@ -142,6 +148,45 @@ make_venv() {
         "$venv/bin/python" -m pip install --quiet --requirement "$wanted"
         cp "$wanted" "$venv/installed.txt"
     fi
+}
+
+step_hostile() {
+    build_programs
+    timeout --kill-after=10s 10m "$target/quick/hostile"
+}
+
+# Ten seconds of each target, two at a time: enough to see that it builds and that nothing obvious has
+# broken. Without AddressSanitizer, since the code has no use of unsafe.
+step_fuzz() {
+    make_cargo_fuzz
+    cargo metadata "${locked[@]}" --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null
+    # What cargo-fuzz asks of the compiler is unstable, and has been so for years.
+    RUSTC_BOOTSTRAP=1 "$tools/bin/cargo-fuzz" build --fuzz-dir fuzz --sanitizer none \
+        --target-dir "$target/fuzz"
+    local target_name
+    for target_name in fuzz/fuzz_targets/*.rs; do
+        basename "$target_name" .rs
+    done | xargs --max-procs=2 --replace=NAME bash -c "$(declare -f fuzz); fuzz NAME '$target/fuzz'"
+}
+
+fuzz() {
+    local name=$1 folder=$2 log=$2/$1.log
+    mkdir -p "$folder/corpus/$name"
+    if "$folder"/*/release/"$name" -max_total_time=10 -timeout=10 -artifact_prefix="$folder/$name-" \
+        "$folder/corpus/$name" "fuzz/seeds/$name" >"$log" 2>&1; then
+        echo "$name: $(grep '^Done ' "$log")"
+        echo "test result: ok. 1 passed; 0 failed; 0 ignored"
+    else
+        cat "$log"
+        echo "test result: FAILED. 0 passed; 1 failed; 0 ignored"
+        return 1
+    fi
+}
+
+# cargo-fuzz is installed for this tree alone.
+make_cargo_fuzz() {
+    [[ -x $tools/bin/cargo-fuzz ]] ||
+        cargo install --quiet --locked --root "$tools" --target-dir "$target/tools" cargo-fuzz
 }
 
 # --- what the steps need ---
@@ -158,6 +203,12 @@ set_up() {
             need "gcc libc6-dev" command -v cc
             # A PKCS #11 token for esp-tls.
             need softhsm2 test -e /usr/lib/softhsm/libsofthsm2.so
+            ;;
+        hostile)
+            need "gcc libc6-dev" command -v cc
+            ;;
+        fuzz)
+            need "g++ libc6-dev" command -v c++
             ;;
         no_std)
             has_target || need "rustc-web cargo-web rust-web-src" has_debian_rust

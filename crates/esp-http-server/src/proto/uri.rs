@@ -176,10 +176,10 @@ pub fn query_value_decoded<'q>(
         .transpose()
 }
 
-/// Whether `byte` may stand in a request target: visible ASCII without `#`. That is more than RFC
-/// 3986 lets through, as browsers send `|`, `^`, `{` and their like in queries as they are.
+/// Whether `byte` may stand in a request target: visible ASCII without `#`, `"`, `<` and `>`. That is
+/// more than RFC 3986 lets through, as browsers send `|`, `^`, `{` and their like in queries as they are.
 pub(crate) fn is_target_byte(byte: u8) -> bool {
-    matches!(byte, 0x21..=0x7e) && byte != b'#'
+    matches!(byte, 0x21..=0x7e) && !matches!(byte, b'#' | b'"' | b'<' | b'>')
 }
 
 /// Whether `bytes` could be a URI reference, such as a `Location` has it: nothing but the characters of
@@ -195,12 +195,20 @@ pub(crate) fn is_reference(bytes: &[u8]) -> bool {
 pub(crate) fn is_target(target: &[u8], method: Method) -> bool {
     match (method, target) {
         (Method::Connect, _) => has_port(target) && is_authority(target),
-        (_, [b'/', ..]) => has_valid_escapes(target),
+        (_, [b'/', ..]) => has_valid_escapes(target) && has_plain_path(target),
         (_, b"*") => method == Method::Options,
         _ => str::from_utf8(target).ok().and_then(strip_scheme).is_some_and(|rest| {
-            is_authority(&rest.as_bytes()[..authority_len(rest)]) && has_valid_escapes(target)
+            is_authority(&rest.as_bytes()[..authority_len(rest)])
+                && has_valid_escapes(target)
+                && has_plain_path(target)
         }),
     }
+}
+
+/// Whether the path has no backslash, which browsers and some proxies take for a slash. In a query,
+/// browsers send it.
+fn has_plain_path(target: &[u8]) -> bool {
+    target.iter().take_while(|&&byte| byte != b'?').all(|&byte| byte != b'\\')
 }
 
 /// Whether `bytes` is `host` or `host:port` (RFC 3986, section 3.2.2). Refused beyond the grammar:

@@ -177,7 +177,6 @@ fn a_path_stays_as_it_was_sent() {
         "/files/%2e%2e/secret",
         "/files/..%2fsecret",
         "/files/..%5Csecret",
-        "/files/..\\secret",
         "/files//secret",
         "/files/%00secret",
         "/files/./a",

@@ -207,6 +207,9 @@ fn targets_are_uris_that_fit_the_method() {
         ("GET", "/%zz", InvalidTarget),
         ("GET", "/a?b=%u0041", InvalidTarget),
         ("GET", "/%%20", InvalidTarget),
+        ("GET", "/a\\b", InvalidTarget),
+        ("GET", "/\\h/", InvalidTarget),
+        ("GET", "http://h/a\\b?c", InvalidTarget),
         ("GET", "a", InvalidTarget),
         ("GET", "?a", InvalidTarget),
         ("GET", "*", InvalidTarget),
@@ -232,7 +235,7 @@ fn targets_are_uris_that_fit_the_method() {
     for (method, sent, expected) in cases {
         assert_eq!(error(target(method, sent)), expected, "{method} {sent}");
     }
-    for byte in [0x00, 0x01, b'\t', 0x0b, 0x1f, 0x7f, 0x80, 0xff] {
+    for byte in [0x00, 0x01, b'\t', 0x0b, 0x1f, 0x7f, 0x80, 0xff, b'"', b'<', b'>'] {
         let input = [b"GET /a", &[byte][..], b"b HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
         assert_eq!(error(input), InvalidTarget, "{byte:#04x}");
     }
