@@ -113,18 +113,21 @@ impl Arena {
                 break;
             }
         }
-        let mut problems = soft_problems(&rounds);
-        problems.extend(rounds.iter_mut().flat_map(|round| round.problems.drain(..)));
-        let p99 = median_p99(&rounds);
-        let worst = (0..p99.len()).max_by_key(|&kind| excess(p99[kind]));
-        Report {
-            connections: rounds.iter().map(|round| round.outcome.connections).sum(),
-            rounds: rounds.len(),
-            took: start.elapsed(),
-            worst: worst.map(|kind| (kind, p99[kind].0, p99[kind].1)),
-            memory: rounds.last().map_or([0; 3], |round| round.memory),
-            problems,
+        let problems = soft_problems(&rounds);
+        report(rounds, start, problems)
+    }
+
+    /// Runs a scenario once. How long good clients wait beside it is told and nothing more: with all bad
+    /// clients at work, the testbed's core is theirs. Memory must be what it was at `first`.
+    pub(crate) fn soak(&mut self, scenario: &Scenario, first: Option<u64>) -> Report {
+        let start = Instant::now();
+        let mut round = self.round(scenario);
+        let [_, _, after] = round.memory;
+        if let Some(first) = first.filter(|&first| has_grown(first, after)) {
+            let what = format!("memory: {first} kB after the first minute, {after} kB now");
+            round.problems.push(what);
         }
+        report(vec![round], start, Vec::new())
     }
 
     fn round(&mut self, scenario: &Scenario) -> Round {
@@ -257,6 +260,20 @@ impl Arena {
             (p99(&alone).unwrap_or_default(), p99(&beside).unwrap_or_default())
         };
         (0..KINDS.len()).map(of_kind).collect()
+    }
+}
+
+fn report(mut rounds: Vec<Round>, start: Instant, mut problems: Vec<Problem>) -> Report {
+    problems.extend(rounds.iter_mut().flat_map(|round| round.problems.drain(..)));
+    let p99 = median_p99(&rounds);
+    let worst = (0..p99.len()).max_by_key(|&kind| excess(p99[kind]));
+    Report {
+        connections: rounds.iter().map(|round| round.outcome.connections).sum(),
+        rounds: rounds.len(),
+        took: start.elapsed(),
+        worst: worst.map(|kind| (kind, p99[kind].0, p99[kind].1)),
+        memory: rounds.last().map_or([0; 3], |round| round.memory),
+        problems,
     }
 }
 

@@ -18,7 +18,7 @@ mod tls;
 
 use arena::{Arena, Report};
 use good::KINDS;
-use scenarios::{Form, Limits, Scenario};
+use scenarios::{EVERYTHING, Form, Limits, Scenario};
 use testbed::Testbed;
 
 /// What is wrong, in one sentence.
@@ -30,6 +30,9 @@ struct Args {
     /// As shipped, for half an hour; without it time limits are short, and it takes a minute and a half
     #[arg(long)]
     long: bool,
+    /// All scenarios at once for so many minutes, instead of one by one: is memory flat?
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["long", "only", "list"])]
+    soak: Option<usize>,
     /// Only the scenarios whose name has this in it; can be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -51,7 +54,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let limits = Limits::new(if args.long { Form::Long } else { Form::Short });
-    match run(&scenarios, limits) {
+    let result = match args.soak {
+        Some(minutes) => soak(minutes, limits.lasting(Duration::from_secs(60))),
+        None => run(&scenarios, limits),
+    };
+    match result {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(problem) => {
@@ -63,31 +70,57 @@ fn main() -> ExitCode {
 
 /// Runs the scenarios; how many of them went wrong.
 fn run(scenarios: &[Scenario], limits: Limits) -> Result<usize, Problem> {
-    allow_files();
     let start = Instant::now();
-    let testbed = start_apart(&limits.options())?;
-    let mut arena = Arena::open(testbed, limits)?;
-    println!(
-        "{:<22} {:>7} {:>6} {:>2} {:>28} {:>22}  result",
-        "scenario", "clients", "took", "", "worst p99 alone → beside", "memory, MiB"
-    );
+    let mut arena = open(limits)?;
     let mut failed = 0;
     for scenario in scenarios {
         let report = arena.run(scenario);
         print(scenario, &report);
         failed += usize::from(!report.problems.is_empty());
     }
+    Ok(end(arena, scenarios.len(), failed, start))
+}
+
+/// Lets all bad clients loose, minute by minute; how many of those went wrong.
+fn soak(minutes: usize, limits: Limits) -> Result<usize, Problem> {
+    let start = Instant::now();
+    let mut arena = open(limits)?;
+    let mut failed = 0;
+    // The first one fills what is kept on purpose beyond what the warm-up did.
+    let mut first = None;
+    for _ in 0..=minutes {
+        let report = arena.soak(&EVERYTHING, first);
+        print(&EVERYTHING, &report);
+        failed += usize::from(!report.problems.is_empty());
+        first.get_or_insert(report.memory[2]);
+    }
+    Ok(end(arena, minutes + 1, failed, start))
+}
+
+fn open(limits: Limits) -> Result<Arena, Problem> {
+    allow_files();
+    let testbed = start_apart(&limits.options())?;
+    let arena = Arena::open(testbed, limits)?;
+    println!(
+        "{:<22} {:>7} {:>6} {:>2} {:>28} {:>22}  result",
+        "scenario", "clients", "took", "", "worst p99 alone → beside", "memory, MiB"
+    );
+    Ok(arena)
+}
+
+/// Stops the testbed and says how all went; how many went wrong.
+fn end(arena: Arena, total: usize, mut failed: usize, start: Instant) -> usize {
     if let Err(problem) = arena.close() {
         println!("{problem}");
         failed += 1;
     }
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
-    let passed = scenarios.len().saturating_sub(failed);
+    let passed = total.saturating_sub(failed);
     println!(
         "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; in {:.0?}",
         start.elapsed()
     );
-    Ok(failed)
+    failed
 }
 
 fn print(scenario: &Scenario, report: &Report) {

@@ -38,6 +38,18 @@ pub(crate) fn all() -> Vec<Scenario> {
     .collect()
 }
 
+/// All bad clients at once, a quarter of each kind, and for each that is gone another one.
+pub(crate) const EVERYTHING: Scenario = Scenario {
+    name: "everything",
+    good: "serves the good ones, and needs no more memory than a minute before",
+    groups: |limits| {
+        let all = all().into_iter().flat_map(|scenario| (scenario.groups)(limits));
+        all.map(|group| Group { count: group.count.div_ceil(4), ..group })
+            .map(|group| group.expect(Expect::Anything).again(usize::MAX))
+            .collect()
+    },
+};
+
 /// A bit of everything that makes a server keep memory on purpose: a table for many sessions, buffers
 /// and stacks for as many handlers as it keeps any.
 pub(crate) fn warm_up() -> Vec<Group> {
@@ -101,6 +113,11 @@ impl Limits {
                 quiet: long(5),
             },
         }
+    }
+
+    /// The same, with attacks that take so long at least.
+    pub(crate) fn lasting(self, attack: Duration) -> Limits {
+        Limits { attack, ..self }
     }
 
     /// How the testbed is told.
