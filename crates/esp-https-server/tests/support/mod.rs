@@ -157,7 +157,7 @@ impl Client {
 
     /// Reads a response with a length.
     pub(crate) fn expect_response(&mut self) -> String {
-        let mut text = String::from_utf8(self.expect_head()).unwrap();
+        let mut text = String::from_utf8(self.expect("\r\n\r\n")).unwrap();
         let len = text.split("Content-Length: ").nth(1).and_then(|rest| rest.split_once('\r'));
         let mut body = vec![0; len.unwrap().0.parse().unwrap()];
         self.0.read_exact(&mut body).unwrap();
@@ -165,24 +165,14 @@ impl Client {
         text
     }
 
-    fn expect_head(&mut self) -> Vec<u8> {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            self.0.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        head
-    }
-
-    /// Reads until what came ends so.
+    /// Reads until what came ends so, and nothing of what follows.
     pub(crate) fn expect(&mut self, end: &str) -> Vec<u8> {
         let mut received = Vec::new();
-        let mut piece = [0; 4096];
         while !received.ends_with(end.as_bytes()) {
-            let len = self.0.read(&mut piece).unwrap();
+            let mut byte = [0];
+            let len = self.0.read(&mut byte).unwrap();
             assert!(len > 0, "closed behind {:?}", String::from_utf8_lossy(&received));
-            received.extend_from_slice(&piece[..len]);
+            received.extend_from_slice(&byte[..len]);
         }
         received
     }
