@@ -70,6 +70,11 @@ pub trait Net {
     /// `WouldBlock` if nothing could be taken or moved on.
     fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError>;
 
+    /// Has the peer told at once that its bytes have come, instead of together with an answer: for when
+    /// it may be waiting for that and there is no answer to go with it. Nothing need be done where
+    /// acknowledging is never put off.
+    fn acknowledge(&mut self, _id: NetId) {}
+
     /// How many received bytes wait inside this layer while the socket may be silent.
     fn pending(&self, _id: NetId) -> usize {
         0

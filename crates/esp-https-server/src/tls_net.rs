@@ -292,6 +292,10 @@ impl<N: Net> Net for TlsNet<N> {
         Ok(taken)
     }
 
+    fn acknowledge(&mut self, id: NetId) {
+        self.inner.acknowledge(id);
+    }
+
     fn pending(&self, id: NetId) -> usize {
         self.slot(id).map_or(0, |session| session.early.len()) + self.inner.pending(id)
     }

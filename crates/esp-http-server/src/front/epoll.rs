@@ -231,6 +231,11 @@ impl Net for EpollNet {
         }
     }
 
+    fn acknowledge(&mut self, id: NetId) {
+        // Fails only if the connection is gone already.
+        let _ = net::sockopt::set_tcp_quickack(&self.sockets.of(id).fd, true);
+    }
+
     fn shutdown(&mut self, id: NetId) {
         // Fails only if the connection is gone already, which recv and send will tell.
         let _ = net::shutdown(&self.sockets.of(id).fd, Shutdown::Write);

@@ -29,6 +29,8 @@ pub(super) struct Wire {
     pub(super) sends: Vec<usize>,
     /// How many times `recv` was called.
     pub(super) recvs: usize,
+    /// How many times `acknowledge` was called.
+    pub(super) acknowledged: usize,
     pub(super) is_shut: bool,
     pub(super) is_closed: bool,
     /// Who is at the other end.
@@ -60,6 +62,7 @@ impl Wire {
             end: End::Open,
             sends: Vec::new(),
             recvs: 0,
+            acknowledged: 0,
             is_shut: false,
             is_closed: false,
             peer: None,
@@ -132,6 +135,10 @@ impl Net for Pipe {
             tx.advance(len);
         }
         Ok(len)
+    }
+
+    fn acknowledge(&mut self, id: NetId) {
+        self.wires[id.index()].acknowledged += 1;
     }
 
     fn shutdown(&mut self, id: NetId) {

@@ -1,6 +1,7 @@
 //! `open`, and what comes together with its end.
 
 use super::*;
+use esp_tls::SessionTickets;
 
 #[test]
 fn a_handshake_in_single_bytes_succeeds() {
@@ -144,6 +145,29 @@ fn session_tickets_leave_at_once_if_no_request_came_along() {
     rig.net.open(ID).unwrap();
     assert_eq!(rig.wire().sends.len(), 1);
     assert_eq!(rig.net.unsent(ID), 0);
+}
+
+#[test]
+fn a_finished_that_nothing_answers_is_acknowledged_at_once() {
+    let mut rig = Rig::new(&TLS13);
+    let no_tickets = server_config().session_tickets(SessionTickets::Off).unwrap();
+    rig.net = TlsNet::secure(Pipe::with_wires(1), no_tickets.clone());
+    rig.reach_finished();
+    assert_eq!(rig.wire().acknowledged, 0, "the server's flight does it");
+    rig.exchange();
+    rig.net.open(ID).unwrap();
+    assert_eq!((rig.wire().sends.len(), rig.wire().acknowledged), (0, 1));
+
+    let mut with_request = Rig::new(&TLS13);
+    with_request.net = TlsNet::secure(Pipe::with_wires(1), no_tickets);
+    with_request.reach_finished();
+    with_request.say(b"GET");
+    with_request.net.open(ID).unwrap();
+    assert_eq!(with_request.wire().acknowledged, 0, "the response does it");
+
+    let mut with_tickets = Rig::new(&TLS13);
+    with_tickets.connect();
+    assert_eq!(with_tickets.wire().acknowledged, 0, "the tickets do it");
 }
 
 #[test]
