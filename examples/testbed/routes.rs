@@ -47,6 +47,7 @@ pub(crate) fn add<T: Transport>(server: ServerBuilder<T>, more: usize) -> Server
             .subprotocols(["v2.example", "v1.example"]),
         )
         .ws("/ws-parts", ws_parts)
+        .uri_handler(UriHandler::ws("/ws-parts-context", ws_parts).deflate(with_context()))
         .ws("/ws/broadcast", |ws| -> Result {
             let message = ws.message(64 << 10)?;
             ws.server().ws_broadcast_to("/ws/broadcast", message)

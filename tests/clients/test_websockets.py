@@ -197,6 +197,14 @@ class Compression(TestbedCase, unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(len(received[0]), 5000)
                 self.assertEqual(received[1:], received[:2])
 
+    async def test_of_fragments_that_the_server_sends(self):
+        # Parts of 1,000 bytes, one by one, on one context in each direction.
+        async with ws_connect(self.server, "/ws-parts-context", compression="deflate") as ws:
+            for message in ["to and fro " * 2000, os.urandom(5500), "once more " * 2000, "", "x"]:
+                sent = message.encode() if isinstance(message, str) else message
+                await soon(ws.send(message))
+                self.assertTrue(await soon(ws.recv()) == sent, "the echo differs")
+
     async def test_of_a_bomb_ends_at_the_limit(self):
         async with ws_connect(self.server, "/ws-deflate", compression="deflate") as ws:
             await soon(ws.send(b"\0" * (MAX_MESSAGE_LEN + 1)))
