@@ -85,6 +85,11 @@ pub trait Net {
         0
     }
 
+    /// How many bytes of memory this layer holds in buffers for a connection.
+    fn buffered(&self, _id: NetId) -> usize {
+        0
+    }
+
     /// Says to the peer that nothing more will be sent, after all that was taken; receiving goes on.
     fn shutdown(&mut self, id: NetId);
 
@@ -284,6 +289,21 @@ impl TxBuf {
         if self.start == self.bytes.len() {
             self.bytes.clear();
             self.start = 0;
+        }
+    }
+
+    /// Makes room for `len` more bytes. It grows as a vector does, but beyond `most` only by what these
+    /// bytes need.
+    pub(crate) fn reserve_within(&mut self, len: usize, most: usize) {
+        if self.bytes.capacity() - self.bytes.len() >= len {
+            return;
+        }
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        let (used, needed) = (self.bytes.len(), self.bytes.len() + len);
+        if needed > self.bytes.capacity() {
+            let capacity = (self.bytes.capacity() * 2).min(most).max(needed);
+            self.bytes.reserve_exact(capacity - used);
         }
     }
 

@@ -304,6 +304,10 @@ impl<N: Net> Net for TlsNet<N> {
         self.slot(id).map_or(0, |session| session.unsent.len()) + self.inner.unsent(id)
     }
 
+    fn buffered(&self, id: NetId) -> usize {
+        self.slot(id).map_or(0, Session::buffered_len) + self.inner.buffered(id)
+    }
+
     fn shutdown(&mut self, id: NetId) {
         let Some(session) = session_of(&mut self.sessions, id) else {
             return self.inner.shutdown(id);

@@ -152,6 +152,11 @@ impl TlsSession {
         needed_len(&self.leftover)
     }
 
+    /// Bytes of memory that are held for what has not arrived whole yet.
+    pub fn buffered_len(&self) -> usize {
+        self.leftover.capacity()
+    }
+
     /// The application protocol agreed on (ALPN), if one was.
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
         self.connection()?.alpn_protocol()

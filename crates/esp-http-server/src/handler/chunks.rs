@@ -41,6 +41,9 @@ pub struct Chunks<'r, 't> {
     body: Body,
 }
 
+/// The longest head of a chunk, and its end.
+const CHUNK_FRAMING_LEN: usize = 16 + 2 + 2;
+
 impl<'r, 't> Chunks<'r, 't> {
     pub(super) fn new(request: &'r mut Request<'t>, framing: Framing, body: Body) -> Self {
         let left = match framing {
@@ -69,7 +72,10 @@ impl<'r, 't> Chunks<'r, 't> {
         if self.framing != Framing::Chunked {
             return link.write(piece);
         }
-        encode::chunk_head(link.conn_mut().io_mut().tx.storage(), piece.len() as u64);
+        let most = link.conn().shared.config.send_capacity();
+        let io = link.conn_mut().io_mut();
+        io.tx.reserve_within(CHUNK_FRAMING_LEN, most);
+        encode::chunk_head(io.tx.storage(), piece.len() as u64);
         link.write(piece)?;
         encode::chunk_end(link.conn_mut().io_mut().tx.storage());
         Ok(())

@@ -8,7 +8,7 @@ use crate::proto::head::{BodyLen, Version};
 use crate::proto::method::Method;
 use crate::proto::response as encode;
 use crate::proto::status::Status;
-use crate::server::{Conn, Exchange, Reply, TX_HIGH};
+use crate::server::{Conn, Exchange, Reply};
 
 /// What a response's head says besides the fields that were added to it.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,9 @@ pub(super) enum Body {
     /// Pieces are taken and dropped: the answer to HEAD, 204, 205 and 304 have none.
     Dropped,
 }
+
+/// What most heads have room in, besides the fields that the handler adds.
+const HEAD_LEN: usize = 256;
 
 /// Writes the head of a handler's response, once everything in it was found to be right.
 pub(super) fn begin(link: &mut Link<'_>, lead: &Lead<'_>, framing: Framing) -> Result<Body> {
@@ -100,12 +103,15 @@ fn write_head(conn: &mut Conn, lead: &Lead<'_>, framing: Framing) -> Body {
     let Conn { exchange, shared, .. } = conn;
     let io = exchange.as_mut().expect("a session being served has its buffers");
     let version = io.head.version();
+    let body_len = match framing {
+        Framing::Length(len) => usize::try_from(len).unwrap_or(usize::MAX),
+        Framing::Chunked | Framing::Close => 0,
+    };
+    // One allocation at most, however the head and the body grow the buffer.
+    let config = &shared.config;
+    let len = body_len.min(config.send_buffer_len) + io.fields.len() + HEAD_LEN;
+    io.tx.reserve_within(len, config.send_capacity());
     let out = io.tx.storage();
-    if let Framing::Length(len) = framing {
-        // One allocation at most, however the head and the body grow the buffer.
-        let body_len = usize::try_from(len).unwrap_or(usize::MAX);
-        out.reserve(body_len.min(TX_HIGH));
-    }
     write_status(out, lead);
     if let (By::Server, Some(date)) = (lead.date_by, &io.date) {
         out.extend_from_slice(date);

@@ -33,7 +33,7 @@ use super::handover::Handover;
 use crate::error::{Error, HandlerError};
 #[cfg(feature = "std")]
 use crate::server::is_worker_thread;
-use crate::server::{Conn, TX_HIGH, UriHandler};
+use crate::server::{Conn, UriHandler};
 
 /// Where stacks for handlers come from.
 pub trait Stacks {
@@ -229,9 +229,13 @@ impl<'t> Link<'t> {
     /// followed would be taken for the rest.
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         loop {
-            let io = self.conn_mut().io_mut();
-            let room = TX_HIGH.saturating_sub(io.tx_ahead_len + io.tx.len());
+            let conn = self.conn_mut();
+            let config = &conn.shared.config;
+            let (high, most) = (config.send_high(), config.send_capacity());
+            let io = conn.io_mut();
+            let room = high.saturating_sub(io.tx_ahead_len + io.tx.len());
             let (now, later) = bytes.split_at(bytes.len().min(room));
+            io.tx.reserve_within(now.len(), most);
             io.tx.storage().extend_from_slice(now);
             bytes = later;
             if bytes.is_empty() {

@@ -187,6 +187,11 @@ impl BodyDecoder {
         }
     }
 
+    /// How much memory it holds, in bytes: what has come of the trailers.
+    pub fn capacity(&self) -> usize {
+        self.trailers.raw.capacity()
+    }
+
     /// The trailer fields of a chunked body that is done, values without the spaces around them.
     pub fn trailers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let lines = if self.is_done() { &*self.trailers.raw } else { &[] };

@@ -219,6 +219,11 @@ impl Head {
         *self = Head { raw, fields, ..Head::default() };
     }
 
+    /// How much memory it holds, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.raw.capacity() + self.fields.capacity() * size_of::<Field>()
+    }
+
     /// Gives up on a head that is bad or won't become whole: of what it has said, only the method and
     /// the version stay, and it has no body.
     pub fn abandon(&mut self) {

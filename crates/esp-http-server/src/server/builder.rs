@@ -409,6 +409,11 @@ fn encode_fields(fields: Vec<(&'static str, String)>) -> Result<Box<[u8]>> {
 /// The smallest stack for a handler: ESP-IDF's default, and one page.
 const STACK_MIN: usize = 4096;
 
+/// The smallest buffer of a session.
+const BUFFER_MIN: usize = 1024;
+/// The least memory for the sessions of a worker: enough for a few small requests.
+const MEMORY_MIN: usize = 16 * 1024;
+
 /// Refuses a configuration that can't work, by field.
 fn check(config: &HttpConfig, workers: usize) -> Result {
     let problem = if config.max_open_sockets < workers {
@@ -429,6 +434,12 @@ fn check(config: &HttpConfig, workers: usize) -> Result {
             config.max_chunk_line_len,
             "a chunk's size has up to 16 digits",
         ))
+    } else if config.recv_buffer_len < BUFFER_MIN {
+        Some(("recv_buffer_len", config.recv_buffer_len, "1024 at least"))
+    } else if config.send_buffer_len < BUFFER_MIN {
+        Some(("send_buffer_len", config.send_buffer_len, "1024 at least"))
+    } else if config.buffer_memory_of(workers) < MEMORY_MIN {
+        Some(("max_buffer_memory", config.max_buffer_memory, "each worker needs 16384 at least"))
     } else if config.max_sessions_per_addr == 0 {
         Some(("max_sessions_per_addr", 0, "nobody could connect"))
     } else if config.max_requests_per_session == 0 {
@@ -505,6 +516,12 @@ mod tests {
         assert_eq!(with(|config| config.max_requests_per_session = 1), Ok(()));
         assert!(with(|config| config.max_req_hdr_len = 15).is_err());
         assert!(with(|config| config.max_uri_len = 0).is_err());
+        assert!(with(|config| config.recv_buffer_len = 1023).is_err());
+        assert_eq!(with(|config| config.recv_buffer_len = 1024), Ok(()));
+        assert!(with(|config| config.send_buffer_len = 1023).is_err());
+        assert_eq!(with(|config| config.send_buffer_len = 1024), Ok(()));
+        assert!(with(|config| config.max_buffer_memory = 16_383).is_err());
+        assert_eq!(with(|config| config.max_buffer_memory = 16_384), Ok(()));
         assert!(with(|config| config.max_sessions_per_addr = 0).is_err());
         assert_eq!(with(|config| config.max_sessions_per_addr = 1), Ok(()));
         assert!(with(|config| config.max_chunk_line_len = 15).is_err());

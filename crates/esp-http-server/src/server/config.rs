@@ -108,6 +108,29 @@ pub struct HttpConfig {
     pub max_trailers_len: usize,
     /// Most header fields behind a chunked body (431 above). Default 16.
     pub max_trailer_fields: usize,
+    /// Most bytes that are received of a session and not yet read by its handler. A head may be longer,
+    /// up to `max_req_hdr_len`. A quarter of it is received of a client whose handler waits for
+    /// something else. Over TLS the record that came last, 16 kB mostly, may come on top. Default 64 kB,
+    /// for uploads at full speed; memory is taken for what comes. A small machine says 4 kB. At least
+    /// 1024.
+    pub recv_buffer_len: usize,
+    /// Most bytes of a response that wait to be sent; a handler that has written so many waits until a
+    /// quarter of them is left. A kilobyte comes on top, so that a response of this length leaves in one
+    /// write with its head. Over TLS as much again waits encrypted. Default 64 kB, for downloads at full
+    /// speed; memory is taken for what is written. A small machine says 4 kB: longer responses work as
+    /// well, in pieces. At least 1024.
+    pub send_buffer_len: usize,
+    /// Most bytes that the buffers of all sessions hold together: what was received, what waits to be
+    /// sent, also as WebSocket messages and inside TLS, and buffers kept for the next session. 0, the
+    /// default, means 64 kB for each of `max_open_sockets`, and 1 MB at least. Every worker has its
+    /// share. Stacks don't count, nor what handlers and contexts hold.
+    ///
+    /// Above it, buffers that nobody uses are freed; then sessions in a handshake, in the middle of a
+    /// head, or lingering behind their last response are cut, those first that have held memory for
+    /// longest. If that is not enough, new requests are answered with 503 and `Retry-After` and their
+    /// sessions closed, and new connections wait in the backlog. Sessions being served go on, and may
+    /// take what their own limits let them.
+    pub max_buffer_memory: usize,
     /// Most requests on one connection; the response to the last one says that it closes.
     /// `usize::MAX`, the default, means no limit.
     pub max_requests_per_session: usize,
@@ -228,6 +251,9 @@ impl Default for HttpConfig {
             max_chunk_excess_len: 16 * 1024,
             max_trailers_len: 1024,
             max_trailer_fields: 16,
+            recv_buffer_len: 64 * 1024,
+            send_buffer_len: 64 * 1024,
+            max_buffer_memory: 0,
             max_requests_per_session: usize::MAX,
             purge_len: 64 * 1024,
             work_queue_len: 1024,
@@ -263,6 +289,35 @@ impl HttpConfig {
             trailers_len: self.max_trailers_len,
             trailer_count: self.max_trailer_fields,
         }
+    }
+
+    /// With so many bytes waiting to be sent whoever writes must wait.
+    pub(crate) fn send_high(&self) -> usize {
+        self.send_buffer_len + 1024
+    }
+
+    /// With so few whoever waits to write goes on.
+    pub(crate) fn send_low(&self) -> usize {
+        self.send_buffer_len / 4
+    }
+
+    /// The memory that is taken for them at most. What frames them goes behind them unasked.
+    pub(crate) fn send_capacity(&self) -> usize {
+        self.send_high() + 256
+    }
+
+    /// Bytes that are received of a peer whose handler waits for something else.
+    pub(crate) fn read_ahead_len(&self) -> usize {
+        self.recv_buffer_len / 4
+    }
+
+    /// What the sessions of one of so many workers may hold.
+    pub(crate) fn buffer_memory_of(&self, workers: usize) -> usize {
+        let all = match self.max_buffer_memory {
+            0 => self.max_open_sockets.saturating_mul(64 * 1024).max(1024 * 1024),
+            memory => memory,
+        };
+        all / workers
     }
 
     /// How many sessions one client may have in each worker.

@@ -92,6 +92,8 @@ pub(crate) struct Exchange {
     pushed_len: usize,
     /// How much to read at once; grows while a peer fills it.
     pub(crate) read_len: usize,
+    /// What it was weighed at when it was kept for the next session.
+    pub(super) kept_len: usize,
     /// The client waits for `100 Continue` before it sends its body.
     pub(crate) continue_due: bool,
 }
@@ -108,12 +110,9 @@ pub(crate) enum Reply {
     Done,
 }
 
-/// More than this waiting to be sent, and whoever writes must wait. What a response of 64 kB needs.
-pub(crate) const TX_HIGH: usize = 64 * 1024 + 1024;
-/// Below this, whoever waits to write goes on.
-pub(crate) const TX_LOW: usize = 16 * 1024;
+/// How much is read at once at first, and how little at the end of a full buffer.
 const READ_MIN: usize = 2 * 1024;
-const READ_MAX: usize = 64 * 1024;
+const READ_LEAST: usize = 256;
 /// Buffers that grew beyond this for one peer are not kept for the next.
 const KEEP_MAX: usize = 80 * 1024;
 
@@ -257,6 +256,7 @@ impl Exchange {
             server_fields_len: 0,
             pushed_len: 0,
             read_len: READ_MIN,
+            kept_len: 0,
             continue_due: false,
         }
     }
@@ -302,16 +302,24 @@ impl Exchange {
         self.tx.advance(self.tx.len());
     }
 
-    /// Makes room for the next read.
-    pub(crate) fn reserve_read(&mut self) {
-        self.rx.reserve(self.read_len);
+    /// Makes room for the next read, as far as `most` bytes are not there already. Whoever reads on
+    /// then is in the middle of something that has a limit of its own, and gets on slowly.
+    pub(crate) fn reserve_read(&mut self, most: usize) {
+        let room = most.saturating_sub(self.rx.len()).max(READ_LEAST);
+        self.rx.reserve(self.read_len.min(room));
     }
 
     /// Adapts the size of reads to a peer that has just filled `len` bytes.
-    pub(crate) fn note_read(&mut self, len: usize) {
+    pub(crate) fn note_read(&mut self, len: usize, most: usize) {
         if len >= self.read_len {
-            self.read_len = (self.read_len * 2).min(READ_MAX);
+            self.read_len = (self.read_len * 2).min(most);
         }
+    }
+
+    /// Bytes of memory that the buffers hold.
+    pub(super) fn held_len(&self) -> usize {
+        let io = self.rx.capacity() + self.tx.capacity() + self.fields.capacity();
+        io + self.head.capacity() + self.body.capacity()
     }
 
     /// Makes the exchange fit for another client; `false` if it should rather be freed.
@@ -327,6 +335,7 @@ impl Exchange {
         }
         self.read_len = READ_MIN;
         self.rx.capacity().max(self.tx.capacity()).max(self.fields.capacity()) <= KEEP_MAX
+            && self.head.capacity() <= KEEP_MAX
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Detached {
     pub(super) pushed: Vec<u8>,
     /// Received bytes that the thread took along and that it may not have read.
     pub(super) unread_len: usize,
+    /// Bytes of memory that its buffers held when it went.
+    pub(super) away_len: usize,
     /// Whether the response had begun when the connection went away.
     pub(super) had_head: bool,
     /// Whether it is an error handler's request: when that fails, the server answers.
@@ -35,6 +37,17 @@ pub(super) enum Place {
 }
 
 impl Detached {
+    /// Bytes of memory that are held besides the buffers of the session's own connection.
+    pub(super) fn held_len(&self) -> usize {
+        let other = match &self.place {
+            Place::Away => self.away_len,
+            Place::Here { stand_in, .. } => {
+                stand_in.exchange.as_ref().map_or(0, |exchange| exchange.held_len())
+            }
+        };
+        self.pushed.capacity() + other
+    }
+
     /// Keeps bytes from elsewhere until the connection is back; `false` if there are more than
     /// `limit` already.
     pub(super) fn push(&mut self, bytes: &[u8], limit: usize) -> bool {

@@ -57,6 +57,23 @@ impl Links {
         self.0[slot as usize].turn = turn;
     }
 
+    /// Puts `slot` at the end of `line`, unless it is in already.
+    pub(super) fn append(&mut self, line: &mut Line, slot: u32) {
+        if self.0.get(slot as usize).is_some_and(|link| link.listed) {
+            return;
+        }
+        if self.0.len() <= slot as usize {
+            self.0.resize(slot as usize + 1, UNLISTED);
+        }
+        self.0[slot as usize] = Link { before: line.last, after: END, turn: 0, listed: true };
+        match line.last {
+            END => line.first = slot,
+            last => self.0[last as usize].after = slot,
+        }
+        line.last = slot;
+        line.len += 1;
+    }
+
     /// Takes `slot` out of `line`, if it is in.
     pub(super) fn remove(&mut self, line: &mut Line, slot: u32) {
         let Some(link) = self.0.get_mut(slot as usize).filter(|link| link.listed) else {
@@ -91,19 +108,6 @@ impl Links {
     /// In turns of the server.
     fn age(&self, slot: u32, turn: u32) -> u32 {
         turn.wrapping_sub(self.0[slot as usize].turn)
-    }
-
-    fn append(&mut self, line: &mut Line, slot: u32) {
-        if self.0.len() <= slot as usize {
-            self.0.resize(slot as usize + 1, UNLISTED);
-        }
-        self.0[slot as usize] = Link { before: line.last, after: END, turn: 0, listed: true };
-        match line.last {
-            END => line.first = slot,
-            last => self.0[last as usize].after = slot,
-        }
-        line.last = slot;
-        line.len += 1;
     }
 }
 

@@ -11,6 +11,7 @@
 //! | what is registered for a URI | `uri_handler.rs`, `ws_uri_handler.rs` |
 //! | tables that change while the server runs | `published.rs`, `routes.rs` |
 //! | who goes when the table is full, or has its place full | `lru.rs`, `clients.rs` |
+//! | what sessions hold, and who gives it back | `memory.rs` |
 //! | when to look at whom | `deadlines.rs` |
 //! | what other threads may ask for | `shared.rs`, `ws_client.rs`, `work.rs`; how it is done: `run_work.rs` |
 //! | the application's hooks, what they and queued work may do | `hooks.rs`, `context.rs` |
@@ -45,6 +46,7 @@ mod err_handlers;
 mod event;
 mod hooks;
 mod lru;
+mod memory;
 mod published;
 mod router;
 mod routes;
@@ -67,7 +69,7 @@ use clients::Clients;
 pub use clients::client_of;
 pub use config::{HandlerMode, HttpConfig, ListenAddr};
 pub use conn::Peer;
-pub(crate) use conn::{Conn, Exchange, Reply, TX_HIGH, TX_LOW};
+pub(crate) use conn::{Conn, Exchange, Reply};
 pub use context::{OpenSession, ServerContext};
 use date::DateCache;
 #[cfg(feature = "std")]
@@ -80,6 +82,7 @@ pub use event::{
     Events, HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer, SessionNotice,
 };
 use lru::{Line, Links, Ranks};
+use memory::{Memory, Worth};
 use published::{Kept, Snapshot};
 use router::Routed;
 pub(crate) use routes::Found;
@@ -138,6 +141,7 @@ struct Worker<S: Stacks> {
     /// Exchanges that nobody uses.
     #[expect(clippy::vec_box, reason = "a box is lent whole, without moving what is in it")]
     spare: Vec<Box<Exchange>>,
+    memory: Memory,
     entrances: Entrances,
     limit: usize,
     open: usize,
@@ -181,6 +185,7 @@ where
     ) -> Self {
         let limit = shared.config.sockets_of(number.into(), shared.mailboxes.len());
         let of_client = shared.config.sockets_of_client(shared.mailboxes.len());
+        let memory = Memory::new(shared.config.buffer_memory_of(shared.mailboxes.len()));
         let worker = Worker {
             number,
             err_handlers: Snapshot::of(&shared.err_handlers),
@@ -190,6 +195,7 @@ where
             observer,
             stacks,
             spare: Vec::new(),
+            memory,
             entrances: Entrances::default(),
             limit,
             open: 0,
@@ -227,14 +233,18 @@ where
         self.worker.routes.refresh(&self.worker.shared.routes);
         while let Some(slot) = self.worker.deadlines.pop_due(now) {
             self.turn(slot, now, net, |turn| turn.run_timers());
+            self.save_memory(now, net);
         }
         for id in ready {
             self.turn(id.0, now, net, |turn| turn.run());
+            self.save_memory(now, net);
         }
         self.do_work(Mailbox::take, now, net);
+        self.save_memory(now, net);
         let mut again = core::mem::take(&mut self.worker.again);
         for slot in again.drain(..) {
             self.turn(slot, now, net, |turn| turn.run());
+            self.save_memory(now, net);
         }
         let more_again = core::mem::replace(&mut self.worker.again, again);
         self.worker.again.extend(more_again);
@@ -294,6 +304,20 @@ where
         }
     }
 
+    /// Gives back what can be given back while more memory is held than may be.
+    fn save_memory<N: Net>(&mut self, now: Instant, net: &mut N) {
+        while self.worker.memory.is_short() {
+            if let Some(exchange) = self.worker.spare.pop() {
+                self.worker.memory.release(exchange.kept_len);
+            } else if let Some(slot) = self.worker.memory.first_to_go() {
+                log::debug!("too little memory: cutting {slot}, which is not being served");
+                self.close(slot, now, net);
+            } else {
+                return;
+            }
+        }
+    }
+
     /// Cuts a session off, whatever it is doing.
     fn close<N: Net>(&mut self, slot: u32, now: Instant, net: &mut N) {
         self.turn(slot, now, net, |turn| turn.cut());
@@ -311,7 +335,9 @@ where
     /// Whether there may be more of them.
     fn accept<N: Net>(&mut self, now: Instant, net: &mut N) -> bool {
         for _ in 0..ACCEPT_BUDGET {
-            if self.worker.stop_at.is_some() {
+            // Behind each of them, too: what it has sent is in its buffers.
+            self.save_memory(now, net);
+            if self.worker.stop_at.is_some() || self.worker.memory.is_short() {
                 return false;
             }
             let victim = match self.worker.open < self.worker.limit {
@@ -443,7 +469,13 @@ impl<S: Stacks> Worker<S> {
     /// Makes sure that `conn` has buffers.
     fn lend(&mut self, conn: &mut Conn) {
         if conn.exchange.is_none() {
-            let exchange = self.spare.pop().unwrap_or_else(|| Box::new(Exchange::new()));
+            let exchange = match self.spare.pop() {
+                Some(exchange) => {
+                    self.memory.release(exchange.kept_len);
+                    exchange
+                }
+                None => Box::new(Exchange::new()),
+            };
             conn.exchange = Some(exchange);
         }
     }
@@ -454,6 +486,8 @@ impl<S: Stacks> Worker<S> {
             && exchange.recycle()
             && self.spare.len() < SPARE_MAX
         {
+            exchange.kept_len = exchange.held_len();
+            self.memory.keep(exchange.kept_len);
             self.spare.push(exchange);
         }
     }
@@ -551,6 +585,7 @@ impl<S: Stacks> Worker<S> {
         }
         self.deadlines.remove(session.id.slot());
         self.set_rank(&mut session, None);
+        self.memory.note(session.id.slot(), 0, Worth::Served);
         if let Some(clients) = &mut self.clients {
             clients.closed(session.id.slot());
         }

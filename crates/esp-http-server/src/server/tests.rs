@@ -3,6 +3,7 @@
 //! parsers', keep out what other servers have had.
 
 mod bodies;
+mod buffers;
 mod contexts;
 mod dates;
 mod detached;
@@ -12,6 +13,7 @@ mod event_streams;
 mod eviction;
 mod handlers;
 mod limits;
+mod memory;
 mod misuse;
 mod net_contract;
 mod random;

@@ -9,7 +9,7 @@
 use alloc::boxed::Box;
 use alloc::string::ToString;
 
-use super::conn::{Conn, Peer, TX_HIGH};
+use super::conn::{Conn, Peer};
 use super::event::Notice;
 use super::router::Routed;
 use super::session::{Job, Phase, Session, Timer};
@@ -158,9 +158,10 @@ where
     fn head(&mut self) -> Step {
         self.lend();
         let limits = self.worker.shared.config.head_limits();
+        let high = self.worker.shared.config.send_high();
         loop {
             let io = self.conn().io_mut();
-            let may_answer = io.tx.len() < TX_HIGH;
+            let may_answer = io.tx.len() < high;
             if may_answer && !io.rx.is_empty() {
                 match io.head.parse(io.rx.as_slice(), &limits) {
                     Ok(Parsed::Complete { len }) => {
@@ -202,6 +203,11 @@ where
         let conn = self.session.conn.as_mut().expect("a resting session has its connection");
         conn.keep_alive = !last && conn.io().head.keep_alive();
         conn.io_mut().begin();
+        if self.worker.memory.is_short() {
+            log::debug!("session {}: refusing its request, too little memory", self.session.id);
+            return self.unavailable();
+        }
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
         let head = &conn.io().head;
         match self.worker.route(head.method(), head.path()) {
             Some(Routed::To(found)) => match found.handler {
@@ -389,14 +395,15 @@ where
         }
         let (exchange, transport) = conn.line();
         let exchange = exchange.expect("a session that reads has buffers");
-        exchange.reserve_read();
+        let most = self.worker.shared.config.recv_buffer_len;
+        exchange.reserve_read(most);
         match Line::new(self.net, id, transport).recv(&mut exchange.rx) {
             Ok(0) => {
                 conn.peer = Peer::Finished;
                 Arrived::Finished
             }
             Ok(len) => {
-                exchange.note_read(len);
+                exchange.note_read(len, most);
                 self.session.timers.stop(Timer::Ping);
                 self.session.timers.stop(Timer::Pong);
                 self.worker.tell_traffic(Notice::OnData(self.session.id, len));

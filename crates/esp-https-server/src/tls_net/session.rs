@@ -219,6 +219,11 @@ impl Session {
         !matches!(self.stage, Stage::Handshake | Stage::GaveWay | Stage::Broken | Stage::Draining)
     }
 
+    /// Bytes of memory in buffers.
+    pub(super) fn buffered_len(&self) -> usize {
+        self.early.capacity() + self.unsent.capacity() + self.tls.buffered_len()
+    }
+
     pub(super) fn wants_revisit(&self) -> bool {
         self.revisit || self.held
     }

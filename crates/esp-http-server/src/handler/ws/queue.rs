@@ -15,7 +15,7 @@ use super::state::{Closing, WsClosedBy, WsState};
 use crate::error::{Error, Result};
 use crate::handler::contain;
 use crate::proto::ws::frame::{self, CloseCode, Opcode};
-use crate::server::{Conn, Exchange, TX_LOW};
+use crate::server::{Conn, Exchange};
 
 /// What becomes of a message to a client for which more than
 /// [`ws_queue_len`](crate::HttpConfig::ws_queue_len) bytes would wait: it takes less than it is sent.
@@ -196,7 +196,9 @@ pub(crate) fn push(
         }
         return Pushed::Taken;
     }
-    let (limit, policy) = (conn.shared.config.ws_queue_len, conn.shared.config.ws_queue_policy);
+    let config = &conn.shared.config;
+    let (limit, policy) = (config.ws_queue_len, config.ws_queue_policy);
+    let low = config.send_low();
     let (ws, io) = conn.ws_and_io();
     let what = match push {
         Push::Bytes(bytes) => Waiting::Bytes(bytes),
@@ -216,7 +218,7 @@ pub(crate) fn push(
     // a handler has written does not count: it may be a large message to a peer that reads.
     let waiting = ws.waiting_len(io.tx.len());
     // In what is being sent it can't be dropped any more.
-    let room = if policy == WsQueuePolicy::DropOldest { 0 } else { TX_LOW };
+    let room = if policy == WsQueuePolicy::DropOldest { 0 } else { low };
     let is_free = ws.outbox.sending == Sending::Nothing && ws.outbox.queue.is_empty();
     let passes = is_free && io.tx.len() <= room;
     let added = if passes { what.len() } else { what.cost() };
@@ -280,12 +282,12 @@ fn write(ws: &mut WsState, io: &mut Exchange, queued: Queued) {
 
 /// Lets frames go that had to wait, as long as what is being sent has room.
 pub(crate) fn release(conn: &mut Conn) {
-    let policy = conn.shared.config.ws_queue_policy;
+    let (policy, low) = (conn.shared.config.ws_queue_policy, conn.shared.config.send_low());
     let (ws, io) = conn.ws_and_io();
     if policy == WsQueuePolicy::DropOldest && !io.tx.is_empty() {
         return; // Here they could not be dropped any more.
     }
-    while io.tx.len() < TX_LOW {
+    while io.tx.len() < low {
         let at = match ws.outbox.sending {
             Sending::Frame => return,
             Sending::Nothing => Some(0),
@@ -301,12 +303,14 @@ pub(crate) fn release(conn: &mut Conn) {
 
 /// Sends a ping or a pong. It overtakes messages that wait.
 pub(super) fn send_control(conn: &mut Conn, opcode: Opcode, payload: &[u8]) {
+    let most = conn.shared.config.send_capacity();
     let (ws, io) = conn.ws_and_io();
     if ws.outbox.sending == Sending::Frame {
         let mut bytes = alloc::vec::Vec::new();
         frame::encode_frame(&mut bytes, opcode, payload);
         ws.outbox.push_back(Queued { what: Waiting::Control(bytes.into()), done: None });
     } else {
+        io.tx.reserve_within(frame::HEAD_LEN + payload.len(), most);
         frame::encode_frame(io.tx.storage(), opcode, payload);
     }
 }

@@ -14,7 +14,7 @@ use crate::handler::Wait;
 use crate::proto::ws::WsError;
 use crate::proto::ws::frame::{self, FrameHead, Opcode, Rsv};
 use crate::proto::ws::message::{Decoded, End, Event, MessageKind, Payload};
-use crate::server::{Conn, Peer, TX_HIGH};
+use crate::server::{Conn, Peer};
 
 impl WsRequest<'_> {
     /// Receives a whole message of at most `limit` bytes, put together from its fragments, and
@@ -178,7 +178,7 @@ impl WsRequest<'_> {
         loop {
             let conn = self.link.conn_mut();
             let received = receive(conn, sink)?;
-            if self.link.conn().io().tx.len() > TX_HIGH {
+            if self.link.conn().io().tx.len() > self.link.conn().shared.config.send_high() {
                 self.link.wait(Wait::Writable)?;
             }
             match received {

@@ -111,6 +111,8 @@ impl<'t> WsRequest<'t> {
         let conn = self.link.conn_mut();
         let len = payload.len() as u64;
         let head = FrameHead { fin: fin == Fin::Yes, rsv, opcode, len, mask: None };
+        let most = conn.shared.config.send_capacity();
+        conn.io_mut().tx.reserve_within(frame::HEAD_LEN, most);
         frame::encode_head(conn.io_mut().tx.storage(), &head);
         conn.ws_mut().outbox.sending = Sending::Frame;
         self.link.write(payload)?;

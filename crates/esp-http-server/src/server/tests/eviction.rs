@@ -251,3 +251,17 @@ fn a_flood_from_one_address_closes_no_session_of_another() {
     assert_eq!(engine.open(), 8);
     good.iter().for_each(|client| client.expect_open());
 }
+
+#[test]
+fn so_many_connections_are_accepted_in_one_turn_and_no_more() {
+    for (count, accepted) in [(63, 63), (64, 64), (65, 64)] {
+        let engine = engine(1000, true);
+        let _clients: Vec<_> = (0..count).map(|_| engine.connect_quietly()).collect();
+        engine.poll_once();
+        assert_eq!((engine.open(), engine.backlog()), (accepted, count - accepted));
+        // Whether there are more of them it looks at once.
+        assert_eq!(engine.waits() == Some(millis(0)), count >= 64);
+        engine.run();
+        assert_eq!((engine.open(), engine.backlog()), (count, 0));
+    }
+}

@@ -322,6 +322,10 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.body_limits(), Limits::default(), "those of the decoder");
     assert_eq!((config.max_open_sockets, config.max_requests_per_session), (1024, usize::MAX));
     assert_eq!(config.max_sessions_per_addr, usize::MAX);
+    assert_eq!((config.recv_buffer_len, config.send_buffer_len), (65_536, 65_536));
+    assert_eq!((config.buffer_memory_of(1), config.buffer_memory_of(2)), (1 << 26, 1 << 25));
+    let small = HttpConfig { max_open_sockets: 7, ..HttpConfig::default() };
+    assert_eq!(small.buffer_memory_of(1), 1 << 20);
     assert_eq!((config.max_uri_handlers, config.stack_size), (usize::MAX, 262_144));
     assert_eq!((config.work_queue_len, config.ws_queue_len), (1024, 65_536));
     assert_eq!((config.server_port, config.backlog_conn, config.workers), (80, 1024, 0));

@@ -73,6 +73,9 @@ fn engine(dice: &mut Dice, patience: Option<Duration>) -> (Engine, Arc<AtomicUsi
         purge_len: 1000,
         ws_queue_len: 2000,
         work_queue_len: 5,
+        recv_buffer_len: dice.one_of(&[1024, 65_536]),
+        send_buffer_len: dice.one_of(&[1024, 65_536]),
+        max_buffer_memory: dice.one_of(&[16_384, 50_000, 0]),
         ..HttpConfig::default()
     };
     if let Some(patience) = patience {

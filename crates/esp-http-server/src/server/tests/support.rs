@@ -241,6 +241,24 @@ impl Engine {
         self.0.borrow().server.worker.queued.len()
     }
 
+    /// Bytes of memory that sessions hold that rest, and buffers that nobody uses.
+    pub(super) fn held(&self) -> usize {
+        let worker = &self.0.borrow().server.worker;
+        let spare: usize = worker.spare.iter().map(|exchange| exchange.kept_len).sum();
+        assert_eq!(worker.memory.held(), worker.memory.of_sessions() + spare);
+        worker.memory.held()
+    }
+
+    /// Buffers that nobody uses.
+    pub(super) fn spare(&self) -> usize {
+        self.0.borrow().server.worker.spare.len()
+    }
+
+    /// What of that sessions hold.
+    pub(super) fn held_by_sessions(&self) -> usize {
+        self.0.borrow().server.worker.memory.of_sessions()
+    }
+
     /// Sessions that hold buffers.
     pub(super) fn lent(&self) -> usize {
         let inner = self.0.borrow();
@@ -379,6 +397,14 @@ impl Client {
         let inner = self.engine.0.borrow();
         let slot = inner.net.ids.iter().position(|id| *id == Some(self.number)).unwrap();
         inner.server.slots[slot].session.as_ref().unwrap().id
+    }
+
+    /// The memory of its session's buffers for what is received and what is sent, in bytes.
+    pub(super) fn buffers(&self) -> (usize, usize) {
+        let slot = self.session().slot() as usize;
+        let inner = self.engine.0.borrow();
+        let conn = inner.server.slots[slot].session.as_ref().unwrap().conn.as_ref().unwrap();
+        conn.exchange.as_ref().map_or((0, 0), |io| (io.rx.capacity(), io.tx.capacity()))
     }
 
     /// Bytes that the engine has not read.

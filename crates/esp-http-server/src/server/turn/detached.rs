@@ -10,7 +10,6 @@ use super::super::Stacks;
 use super::super::conn::{Conn, Peer, Reply};
 use super::super::detached::{Detached, Place};
 use super::super::session::{Job, Phase, Session, Timer};
-use super::handler::READ_AHEAD;
 use super::{Fate, Flushed, Step, Turn};
 use crate::handler::{Ask, EngineSide, Failure, Outcome, Return, Wait, Wake, note_failure};
 use crate::net::Net;
@@ -33,6 +32,7 @@ where
             place: Place::Here { wait: Wait::For(core::time::Duration::ZERO), stand_in },
             pushed: alloc::vec::Vec::new(),
             unread_len: 0,
+            away_len: 0,
             had_head: false,
             answers_failure,
         }));
@@ -54,7 +54,8 @@ where
             return Step::Closed;
         }
         let Phase::Detached(detached) = &self.session.phase else { return Step::Again };
-        let room = READ_AHEAD.saturating_sub(detached.unread_len);
+        let ahead = self.worker.shared.config.read_ahead_len();
+        let room = ahead.saturating_sub(detached.unread_len);
         if !self.hears_peer(room) || self.conn().peer == Peer::Gone {
             return Step::Closed;
         }
@@ -79,6 +80,7 @@ where
         let here = conn.as_mut().expect("a resting session has its connection");
         here.leave(&mut stand_in);
         detached.unread_len = here.io().rx.len();
+        detached.away_len = here.io().held_len();
         detached.had_head = here.io().reply != Reply::None;
         detached.thread.set_peer(here.peer);
         let leaving = core::mem::replace(here, stand_in);

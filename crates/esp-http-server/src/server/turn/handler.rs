@@ -3,7 +3,7 @@
 use alloc::string::ToString;
 
 use super::super::Stacks;
-use super::super::conn::{Peer, Reply, TX_LOW};
+use super::super::conn::{Peer, Reply};
 use super::super::session::{Job, Phase, Timer};
 use super::super::uri_handler::Handler;
 use super::{Arrived, Fate, Flushed, Step, Turn};
@@ -15,9 +15,6 @@ use crate::handler::{
 use crate::net::Net;
 use crate::proto::status::Status;
 use crate::proto::ws::frame::CloseCode;
-
-/// Bytes that are received of a peer whose handler waits for something else.
-pub(super) const READ_AHEAD: usize = 16 * 1024;
 
 impl<S: Stacks, N: Net> Turn<'_, S, N>
 where
@@ -95,7 +92,8 @@ where
         if let Flushed::Lost = self.flush() {
             return Step::Closed;
         }
-        match self.hears_peer(READ_AHEAD) {
+        let ahead = self.worker.shared.config.read_ahead_len();
+        match self.hears_peer(ahead) {
             true => Step::Rest,
             false => Step::Closed,
         }
@@ -123,11 +121,20 @@ where
         }
         self.session.ws_handler = None;
         if let Job::Uri(_) | Job::PreHandshake(_) = job {
-            let wait = self.worker.shared.config.queue_timeout.as_secs().max(1);
-            self.field("Retry-After", &wait.to_string());
-            self.conn().io_mut().failure = Some(Failure::new(Status::SERVICE_UNAVAILABLE));
+            return self.unavailable();
         }
         self.conn().keep_alive = false;
+        self.answer_failure();
+        self.begin_closing()
+    }
+
+    /// Refuses a request for now.
+    pub(super) fn unavailable(&mut self) -> Step {
+        let wait = self.worker.shared.config.queue_timeout.as_secs().max(1);
+        self.field("Retry-After", &wait.to_string());
+        let conn = self.conn();
+        conn.keep_alive = false;
+        conn.io_mut().failure = Some(Failure::new(Status::SERVICE_UNAVAILABLE));
         self.answer_failure();
         self.begin_closing()
     }
@@ -149,6 +156,8 @@ where
         if let Flushed::Lost = flushed {
             return self.resume(Wake::Closing);
         }
+        let config = &self.worker.shared.config;
+        let (low, ahead) = (config.send_low(), config.read_ahead_len());
         match wait {
             Wait::Readable => match self.recv() {
                 Arrived::Some | Arrived::Finished => self.resume(Wake::Ready),
@@ -159,11 +168,11 @@ where
                     Step::Rest
                 }
             },
-            Wait::Writable if self.conn().io().tx.len() <= TX_LOW => self.resume(Wake::Ready),
+            Wait::Writable if self.conn().io().tx.len() <= low => self.resume(Wake::Ready),
             Wait::Writable => Step::Rest,
             Wait::Flushed if matches!(flushed, Flushed::All) => self.resume(Wake::Ready),
             Wait::Flushed => Step::Rest,
-            Wait::For(_) | Wait::PeerEnd(_) if !self.hears_peer(READ_AHEAD) => {
+            Wait::For(_) | Wait::PeerEnd(_) if !self.hears_peer(ahead) => {
                 self.resume(Wake::Closing)
             }
             Wait::For(_) if self.conn().ws.is_some() => self.ws_asleep(),

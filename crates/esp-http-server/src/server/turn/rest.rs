@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::super::Stacks;
 use super::super::conn::Peer;
+use super::super::memory::Worth;
 use super::super::session::{Phase, Rank, Session, Timer};
 use super::super::transport::Line;
 use super::{Fate, Step, Turn};
@@ -91,9 +92,30 @@ where
             self.worker.reclaim(conn);
         }
         self.worker.set_rank(session, rank);
+        self.weigh(rank);
+        let session = &mut *self.session;
         // What is due now comes up in the next turn, not again in this one.
         let next = session.timers.next().max(self.now + TICK);
         self.worker.deadlines.at_most(session.id.slot(), next);
+    }
+
+    /// Says what the session holds, now that it waits.
+    fn weigh(&mut self, rank: Option<Rank>) {
+        let id = self.id();
+        let conn = self.session.conn.as_ref().expect("a resting session has its connection");
+        let buffers = conn.exchange.as_ref().map_or(0, |exchange| exchange.held_len());
+        let queue = conn.ws.as_ref().map_or(0, |ws| ws.kept_len());
+        let worth = match rank {
+            Some(Rank::Closing | Rank::New | Rank::Http) => Worth::Dispensable,
+            Some(Rank::WebSocket) | None => Worth::Served,
+        };
+        let held_len = buffers + queue + self.net.buffered(id);
+        #[cfg(feature = "std")]
+        let held_len = match &self.session.phase {
+            Phase::Detached(detached) => held_len + detached.held_len(),
+            _ => held_len,
+        };
+        self.worker.memory.note(id.0, held_len, worth);
     }
 
     /// Between requests or in the middle of a head: which of the two, and whether the session may

@@ -9,7 +9,7 @@ use super::super::event::Notice;
 use super::super::routes::Found;
 use super::super::session::{Job, Phase, Timer};
 use super::super::ws_uri_handler::WsRoute;
-use super::{Arrived, Flushed, Step, TX_HIGH, Turn};
+use super::{Arrived, Flushed, Step, Turn};
 use crate::error::Error;
 use crate::handler::ws::{
     Closing, Opening, Received, Sink, WsState, receive, receive_control, send_close,
@@ -106,9 +106,10 @@ where
             Closing::Sent => self.await_close(),
             Closing::Done => return self.begin_closing(),
         }
+        let high = self.worker.shared.config.send_high();
         loop {
             let conn = self.conn();
-            let may_answer = conn.io().tx.len() < TX_HIGH;
+            let may_answer = conn.io().tx.len() < high;
             if may_answer {
                 match receive(conn, &mut Sink::Drop) {
                     Ok(Received::Begun | Received::Asked) if closing == Closing::No => {
@@ -152,7 +153,8 @@ where
     /// gets no pong takes us for dead.
     pub(super) fn ws_asleep(&mut self) -> Step {
         let unread_len = self.conn().io().rx.len();
-        while self.conn().io().tx.len() < TX_HIGH {
+        let high = self.worker.shared.config.send_high();
+        while self.conn().io().tx.len() < high {
             match receive_control(self.conn()) {
                 Some(Ok(Received::Control)) => {}
                 None | Some(Ok(Received::NeedMore)) => break,

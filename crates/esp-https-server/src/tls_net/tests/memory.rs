@@ -21,12 +21,14 @@ fn a_connection_at_rest_holds_no_buffer() {
         while rig.recv().is_ok() {}
         rig.wire().window = 1000;
         rig.send(&pattern(70_000));
+        assert!(rig.net.buffered(ID) >= 69_000, "{}", rig.net.buffered(ID));
         while rig.net.unsent(ID) > 0 {
             rig.exchange();
             rig.push().unwrap();
         }
         let session = rig.net.slot(ID).unwrap();
         assert_eq!((session.unsent.capacity(), session.early.capacity()), (0, 0));
+        assert_eq!(rig.net.buffered(ID), 0);
     });
 }
 

@@ -88,6 +88,28 @@ fn a_client_that_does_not_read_is_closed_while_the_thread_is_busy() {
 }
 
 #[test]
+fn no_more_is_held_for_a_busy_thread_than_the_sessions_buffers() {
+    let config =
+        HttpConfig { recv_buffer_len: 4096, send_buffer_len: 4096, ..HttpConfig::default() };
+    let (engine, parked) = engine(config);
+    let client = engine.connect_as(Peer { window: 0, ..Peer::default() });
+    let body = "y".repeat(100_000);
+    let job = detach(&engine, &parked, &client, post("/away", &body));
+    job.begin(with(|request| request.respond().sized(50_000)?.send("x".repeat(50_000))));
+    engine.advance(secs(4));
+    assert_eq!(engine.awaited(), 1);
+    assert!(client.unread() > 100_000 - 2 * 4096, "{}", client.unread());
+    let (receiving, sending) = client.buffers();
+    assert!(receiving <= 4096 && sending <= 4096 + 1024 + 256, "{receiving} {sending}");
+    assert!(engine.held() <= 4 * 5400, "{}", engine.held());
+    client.take(usize::MAX);
+    engine.advance(millis(1));
+    // All but the last, with which the thread has not parted yet.
+    assert!(client.received().len() > 50_000 - (4096 + 1024));
+    drop(job);
+}
+
+#[test]
 fn a_thread_that_writes_and_writes_is_held_up_by_its_reader() {
     let (engine, parked) = engine(HttpConfig::default());
     let client = engine.connect_as(Peer { window: 0, ..Peer::default() });

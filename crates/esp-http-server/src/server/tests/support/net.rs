@@ -201,6 +201,10 @@ impl Net for MemoryNet {
         self.ids[id.index()].map_or(0, |number| self.pipes[number].inside.len())
     }
 
+    fn buffered(&self, id: NetId) -> usize {
+        self.unsent(id)
+    }
+
     fn shutdown(&mut self, id: NetId) {
         let pipe = self.pipe(id);
         assert!(!pipe.shut, "the end is said once");
