@@ -42,6 +42,18 @@ pub(crate) struct Args {
     /// Most sessions open at once
     #[arg(long, default_value_t = 16384)]
     max_open_sockets: usize,
+    /// Most sessions open at once of one client, an IPv4 address or an IPv6 /64 network
+    #[arg(long, value_name = "N", default_value_t = usize::MAX)]
+    max_sessions_per_addr: usize,
+    /// Most bytes that the buffers of all sessions hold; 0 follows from the sessions
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    max_buffer_memory: usize,
+    /// Most bytes received of a session that nobody has read
+    #[arg(long, value_name = "BYTES", default_value_t = 65536)]
+    recv_buffer_len: usize,
+    /// Most bytes that wait to be sent to a session
+    #[arg(long, value_name = "BYTES", default_value_t = 65536)]
+    send_buffer_len: usize,
     /// Whether a new connection closes the least recently used idle session of a full table
     #[arg(long, value_enum, default_value = "on")]
     lru_purge: Switch,
@@ -204,6 +216,10 @@ impl Args {
             listen: self.listen.clone(),
             workers: self.workers,
             max_open_sockets: self.max_open_sockets,
+            max_sessions_per_addr: self.max_sessions_per_addr,
+            max_buffer_memory: self.max_buffer_memory,
+            recv_buffer_len: self.recv_buffer_len,
+            send_buffer_len: self.send_buffer_len,
             lru_purge_enable: self.lru_purge == Switch::On,
             backlog_conn: self.backlog_conn,
             keep_alive_enable: self.keep_alive_idle_s > 0,

@@ -91,6 +91,12 @@ impl Clients {
         }
     }
 
+    /// How many clients have a session.
+    #[cfg(all(test, feature = "std"))]
+    pub(super) fn len(&self) -> usize {
+        self.by_addr.len()
+    }
+
     fn number_of(&self, slot: u32) -> Option<u32> {
         self.of_slot.get(slot as usize).copied().filter(|number| *number != NOBODY)
     }

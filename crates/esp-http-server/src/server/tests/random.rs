@@ -207,6 +207,7 @@ fn whatever_happens_a_server_that_stops_leaves_nothing_behind() {
         let mut clients = Vec::new();
         for _ in 0..dice.below(150) {
             act(&engine, &mut clients, &mut jobs, &mut dice);
+            engine.held();
         }
         engine.handle().stop();
         engine.run();
@@ -219,6 +220,7 @@ fn whatever_happens_a_server_that_stops_leaves_nothing_behind() {
         assert!(engine.is_stopped(), "seed {seed}");
         assert_eq!((engine.open(), engine.lent(), engine.waits()), (0, 0, None), "seed {seed}");
         assert_eq!(stacks.load(Ordering::Relaxed), 0, "seed {seed}");
+        assert_eq!((engine.held_by_sessions(), engine.clients_known()), (0, 0), "seed {seed}");
         assert!(engine.handle().clients().is_empty(), "seed {seed}");
     }
 }

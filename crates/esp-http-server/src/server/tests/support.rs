@@ -249,6 +249,11 @@ impl Engine {
         worker.memory.held()
     }
 
+    /// Clients whose sessions are counted.
+    pub(super) fn clients_known(&self) -> usize {
+        self.0.borrow().server.worker.clients.as_ref().map_or(0, |clients| clients.len())
+    }
+
     /// Buffers that nobody uses.
     pub(super) fn spare(&self) -> usize {
         self.0.borrow().server.worker.spare.len()
