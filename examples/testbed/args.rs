@@ -115,6 +115,12 @@ pub(crate) struct Args {
     /// Longest time a handler waits for its client to send
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     recv_wait_timeout_ms: u64,
+    /// Bytes a second that a client must send of a body or a message at least; 0 is no such rate
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    recv_min_rate: usize,
+    /// Bytes a second that a client must take at least; 0 is no such rate
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    send_min_rate: usize,
     /// Longest time for dropping what a handler left unread of a body
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     purge_timeout_ms: u64,
@@ -151,6 +157,9 @@ pub(crate) struct Args {
     /// Most bytes of WebSocket frames that wait for one client
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     ws_queue_len: usize,
+    /// Most frames of a WebSocket message
+    #[arg(long, value_name = "N", default_value_t = HttpConfig::default().max_ws_fragments)]
+    max_ws_fragments: usize,
     /// Bytes of stack for a handler
     #[arg(long, value_name = "N", default_value_t = 262_144)]
     stack_size: usize,
@@ -239,10 +248,13 @@ impl Args {
             purge_len: self.purge_len,
             work_queue_len: self.work_queue_len,
             ws_queue_len: self.ws_queue_len,
+            max_ws_fragments: self.max_ws_fragments,
             handshake_timeout: millis(self.handshake_timeout_ms),
             head_timeout: millis(self.head_timeout_ms),
             queue_timeout: millis(self.queue_timeout_ms),
             recv_wait_timeout: millis(self.recv_wait_timeout_ms),
+            recv_min_rate: self.recv_min_rate,
+            send_min_rate: self.send_min_rate,
             purge_timeout: millis(self.purge_timeout_ms),
             send_wait_timeout: millis(self.send_wait_timeout_ms),
             idle_timeout: millis(self.idle_timeout_ms),

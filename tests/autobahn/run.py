@@ -25,6 +25,8 @@ ROUTES = {
     "/ws-deflate": ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*", "12.*", "13.*"],
     "/ws-context": ["12.*", "13.*"],
 }
+# Group 9 sends 4 MB in frames of 64 bytes.
+FRAGMENTS = "65536"
 # Seconds in which the testbed has to say where it listens.
 PATIENCE = 20
 
@@ -67,9 +69,8 @@ class Testbed:
     """The testbed, running on free ports."""
 
     def __init__(self, program: Path):
-        self.process = subprocess.Popen(
-            [program, "--http", "0", "--https", "0"], stdout=subprocess.PIPE, text=True
-        )
+        options = ["--http", "0", "--https", "0", "--max-ws-fragments", FRAGMENTS]
+        self.process = subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True)
         self.ports = {}
 
     def __enter__(self):

@@ -75,6 +75,14 @@ pub trait Net {
     /// acknowledging is never put off.
     fn acknowledge(&mut self, _id: NetId) {}
 
+    /// Has the next `send` try, although it was last told `WouldBlock` and nothing was reported since.
+    ///
+    /// A system may report room only when there is much of it, which a peer that reads slowly takes
+    /// long to make. The engine asks for this before it gives up a connection of which nothing was
+    /// reported for `send_wait_timeout`. Nothing need be done where every bit of room is reported, or
+    /// where `send` always tries.
+    fn look_again(&mut self, _id: NetId) {}
+
     /// How many received bytes wait inside this layer while the socket may be silent.
     fn pending(&self, _id: NetId) -> usize {
         0

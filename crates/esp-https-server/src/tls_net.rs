@@ -296,6 +296,10 @@ impl<N: Net> Net for TlsNet<N> {
         self.inner.acknowledge(id);
     }
 
+    fn look_again(&mut self, id: NetId) {
+        self.inner.look_again(id);
+    }
+
     fn pending(&self, id: NetId) -> usize {
         self.slot(id).map_or(0, |session| session.early.len()) + self.inner.pending(id)
     }

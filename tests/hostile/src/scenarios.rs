@@ -79,6 +79,8 @@ pub(crate) struct Limits {
     /// The testbed's time limit for a handshake, a head, the next bytes of a body, the next bytes of a
     /// response to be taken.
     pub(crate) patience: Duration,
+    /// The least bytes a second that it is to be sent, and to be able to send.
+    rate: usize,
     /// Its time limit for a session without a request.
     pub(crate) idle: Duration,
     /// How often a client that drips says a byte: more often than `patience` by far.
@@ -92,6 +94,9 @@ pub(crate) struct Limits {
 /// How much later than its time limit the testbed may act.
 const SLACK: Duration = Duration::from_secs(1);
 
+/// How long it waits for the end of a client to which it has said its last.
+const LINGER: Duration = Duration::from_secs(2);
+
 impl Limits {
     pub(crate) fn new(form: Form) -> Limits {
         let (short, long) = (Duration::from_millis, Duration::from_secs);
@@ -99,6 +104,7 @@ impl Limits {
             Form::Short => Limits {
                 form,
                 patience: short(1000),
+                rate: 8192,
                 idle: short(3000),
                 drip: short(200),
                 attack: short(1200),
@@ -107,6 +113,7 @@ impl Limits {
             Form::Long => Limits {
                 form,
                 patience: long(5),
+                rate: 1024,
                 idle: long(10),
                 drip: long(1),
                 attack: long(20),
@@ -130,6 +137,8 @@ impl Limits {
             ("--head-timeout-ms", millis(self.patience)),
             ("--recv-wait-timeout-ms", millis(self.patience)),
             ("--send-wait-timeout-ms", millis(self.patience)),
+            ("--recv-min-rate", self.rate.to_string()),
+            ("--send-min-rate", self.rate.to_string()),
             ("--idle-timeout-ms", millis(self.idle)),
         ]
         .into_iter()
@@ -142,9 +151,10 @@ impl Limits {
         Expect::Cut(limit + SLACK)
     }
 
-    /// By when a client must be cut that does a little now and then, for ever.
+    /// By when a client must be cut that says a byte now and then, which pays for next to nothing of
+    /// the time in which it is waited for; and the server waits for it to read what it was told.
     fn cut_for_rate(&self) -> Expect {
-        Expect::Cut(4 * self.patience)
+        Expect::Cut(self.patience + LINGER + SLACK)
     }
 
     /// How long an attack takes at most that should come to this.

@@ -53,6 +53,9 @@ const SHORTAGE: Duration = Duration::from_millis(100);
 /// The longest sleep asked of the kernel. epoll counts milliseconds in an `int`, and waking once a
 /// day for nothing hurts nobody.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much is offered at once to a socket that may have no room, in bytes: the kernel takes all of a
+/// segment where there is room for one byte, and what it took says how much its peer has read.
+const MORSEL: usize = 1024;
 /// Room made for a read if there is none, in bytes. A read of no bytes looks like the peer's end.
 const LEAST_READ: usize = 1024;
 
@@ -94,7 +97,8 @@ impl EpollNet {
         // wasted whenever the client's first bytes are still on their way.
         let ready = epoll::EventFlags::OUT;
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(unmapped);
-        self.sockets.insert(id, Socket { fd, ready, is_watched: false, peer });
+        let (is_watched, is_suspect) = (false, false);
+        self.sockets.insert(id, Socket { fd, ready, is_watched, is_suspect, peer });
         Ok(id)
     }
 
@@ -211,12 +215,19 @@ impl Net for EpollNet {
         if !socket.ready.contains(epoll::EventFlags::OUT) {
             return Err(NetError::WouldBlock);
         }
-        match retry(|| net::send(&socket.fd, tx.as_slice(), SendFlags::NOSIGNAL)) {
+        let offered = match socket.is_suspect {
+            true => &tx.as_slice()[..tx.len().min(MORSEL)],
+            false => tx.as_slice(),
+        };
+        match retry(|| net::send(&socket.fd, offered, SendFlags::NOSIGNAL)) {
             Ok(len) => {
-                let is_full = len < tx.len();
+                let is_full = len < offered.len();
                 tx.advance(len);
+                if tx.is_empty() {
+                    socket.is_suspect = false;
+                }
                 if is_full {
-                    socket.ready.remove(epoll::EventFlags::OUT);
+                    socket.blocked(epoll::EventFlags::OUT);
                     self.watch_sending(id)?;
                 }
                 Ok(len)
@@ -234,6 +245,14 @@ impl Net for EpollNet {
     fn acknowledge(&mut self, id: NetId) {
         // Fails only if the connection is gone already.
         let _ = net::sockopt::set_tcp_quickack(&self.sockets.of(id).fd, true);
+    }
+
+    fn look_again(&mut self, id: NetId) {
+        let socket = self.sockets.of(id);
+        if !socket.ready.contains(epoll::EventFlags::OUT) {
+            socket.ready |= epoll::EventFlags::OUT;
+            socket.is_suspect = true;
+        }
     }
 
     fn shutdown(&mut self, id: NetId) {
@@ -262,6 +281,10 @@ impl Net for EpollNet {
 
     fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<NetId>) {
         let mut events = [const { MaybeUninit::uninit() }; EVENTS_LEN];
+        // One report of each connection has room in so many more: who is ready must be known before
+        // the engine looks who is late.
+        let mut rounds_left = self.sockets.len() / EVENTS_LEN;
+        let (mut until, mut news) = (until, false);
         loop {
             let timeout = self.sleep_len(until).map(timespec);
             let outcome = epoll::wait(&self.epoll, &mut events, timeout.as_ref());
@@ -274,13 +297,18 @@ impl Net for EpollNet {
                 Err(error) => panic!("epoll_wait: {error}"),
             };
             let timed_out = events.is_empty();
-            let news = self.note_events(events, ready);
+            news |= self.note_events(events, ready) || woken;
+            if events.len() == EVENTS_LEN && rounds_left > 0 {
+                rounds_left -= 1;
+                until = Some(Instant::START);
+                continue;
+            }
             let paused_until = self.backlogs.paused_until();
             let resumed = paused_until.is_some_and(|until| until <= self.clock.now());
             if resumed {
                 self.backlogs.resume();
             }
-            if news || resumed || woken || timed_out {
+            if news || resumed || timed_out {
                 return;
             }
         }
@@ -311,6 +339,8 @@ struct Socket {
     ready: epoll::EventFlags,
     /// Whether the kernel reports room to send.
     is_watched: bool,
+    /// Whether OUT was not reported but is [tried](Net::look_again).
+    is_suspect: bool,
     peer: Option<SocketAddr>,
 }
 
@@ -377,6 +407,9 @@ impl Sockets {
         if flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
             flags |= epoll::EventFlags::OUT;
         }
+        if flags.contains(epoll::EventFlags::OUT) {
+            socket.is_suspect = false;
+        }
         let news = !socket.ready.contains(flags);
         socket.ready |= flags;
         news
@@ -384,10 +417,18 @@ impl Sockets {
 }
 
 impl Socket {
+    /// The kernel will report when a call in this direction may succeed again.
+    fn blocked(&mut self, direction: epoll::EventFlags) {
+        self.ready.remove(direction);
+        if direction == epoll::EventFlags::OUT {
+            self.is_suspect = false;
+        }
+    }
+
     fn blocked_or_dead(&mut self, error: Errno, direction: epoll::EventFlags) -> NetError {
         match error {
             Errno::WOULDBLOCK => {
-                self.ready.remove(direction);
+                self.blocked(direction);
                 NetError::WouldBlock
             }
             Errno::CONNRESET

@@ -149,6 +149,10 @@ fn bind_to_interface(fd: &OwnedFd, name: &str) -> io::Result<()> {
 /// What accepted connections inherit, which saves system calls for each.
 fn set_options(fd: &OwnedFd, config: &HttpConfig) -> Result<(), Errno> {
     sockopt::set_tcp_nodelay(fd, true)?;
+    if let Err(error) = SockRef::from(fd).set_tcp_notsent_lowat(NOTSENT_LOWAT) {
+        // Without it the kernel holds more for slow readers, and tells later that they have read.
+        log::debug!("no TCP_NOTSENT_LOWAT here: {error}");
+    }
     if config.keep_alive_enable {
         sockopt::set_socket_keepalive(fd, true)?;
         sockopt::set_tcp_keepidle(fd, config.keep_alive_idle)?;
@@ -183,6 +187,11 @@ fn bind(
     SocketAddr::try_from(net::getsockname(fd)?)
 }
 
+/// Bytes that the kernel takes of a connection beyond what is under way to the peer. Its own bound is
+/// some megabytes, of which a third must be free before it reports room: a reader would have to be fast
+/// to be seen reading in `send_wait_timeout`, and each that is slow would cost so much. Twice what the
+/// engine writes at once, so that the kernel has something to send while the next is being made.
+const NOTSENT_LOWAT: u32 = 128 * 1024;
 /// The longest name of an interface, in bytes (IFNAMSIZ without its NUL).
 const INTERFACE_NAME_MAX: usize = 15;
 

@@ -134,11 +134,24 @@ pub struct HttpConfig {
     /// Most requests on one connection; the response to the last one says that it closes.
     /// `usize::MAX`, the default, means no limit.
     pub max_requests_per_session: usize,
+    /// Most pipelined requests of one session, or messages of one WebSocket, that are begun before
+    /// other sessions have their turn. At least 1. Default 32. Other bounds of a turn come on top: a
+    /// session that has moved some 64 kB lets others go first, too.
+    pub max_requests_per_turn: usize,
     /// Most bytes of a body that its handler left unread that are read and dropped so that the
     /// session can stay open. Above it the session closes. Default 64 kB.
     pub purge_len: usize,
     /// Work items that may wait in a worker's queue. Default 1024.
     pub work_queue_len: usize,
+    /// Most frames of one WebSocket message (close code 1009 above). 64 of them may be empty. Default
+    /// 8192: clients that send large messages in pieces do so in pieces of some kilobytes, and in
+    /// pieces of 64 kB that is half a gigabyte. A frame takes at least 6 bytes besides its payload, so
+    /// that whoever sends more sends mostly frames, which cost the server more than him.
+    pub max_ws_fragments: usize,
+    /// Most pings and pongs that a WebSocket client may send in a second (close code 1008 above), all
+    /// at once or one by one. Answers to pings of the server don't count. `usize::MAX` means no limit.
+    /// Default 32; clients that look whether their server is alive do so every few seconds.
+    pub ws_control_frames_per_sec: usize,
     /// Bytes of WebSocket messages from other threads, or of what work functions send, that may wait
     /// for one client to take them. A message that can't be handed to the network at once counts 128
     /// bytes more, for what it takes to keep it. A single message may be longer. Default 64 kB.
@@ -157,12 +170,31 @@ pub struct HttpConfig {
     /// Longest time a handler waits for the next bytes of a body (408 if it passes the error on) or
     /// of a WebSocket message (close code 1008). Default 5 s.
     pub recv_wait_timeout: Duration,
+    /// Bytes per second that a client must send of a body or of a WebSocket message at least, while
+    /// somebody waits for them; 0 is no such rate. Default 128.
+    ///
+    /// All the waits for one body or message together may last `recv_wait_timeout`, and every byte
+    /// puts 1 / `recv_min_rate` of a second back, up to that. So a client that drips is answered as one
+    /// that is silent, a little later; what the handler does in between costs the client nothing.
+    ///
+    /// With the defaults, packets of 640 bytes come just so fast that `recv_wait_timeout` lets them
+    /// pass. No honest network is slower and still within that: NB-IoT carries some 2 kB a second, and
+    /// 128 bytes where it hardly reaches.
+    pub recv_min_rate: usize,
     /// Longest time, on the whole, for dropping what a handler has left unread of a body; see
     /// `purge_len`. Then the session closes. Default 5 s.
     pub purge_timeout: Duration,
     /// Longest time that a peer may leave bytes that wait for it untouched; then the session is
     /// closed. Default 5 s.
     pub send_wait_timeout: Duration,
+    /// Bytes per second that a client must take at least while more wait for it than the system takes;
+    /// then the session is closed. 0 is no such rate. Default 128.
+    ///
+    /// The client has `send_wait_timeout`, and every byte that it takes puts 1 / `send_min_rate` of a
+    /// second back, up to that, until nothing waits any more. What the system takes counts as taken by
+    /// the client: before a session is closed, the system is asked once more whether it takes a little,
+    /// since it reports room only when there is much.
+    pub send_min_rate: usize,
     /// Longest time that an HTTP session may stay open without a request. Default 60 s.
     pub idle_timeout: Duration,
     /// Longest time a closing session waits for its peer to finish, so that the peer can read what it
@@ -255,16 +287,21 @@ impl Default for HttpConfig {
             send_buffer_len: 64 * 1024,
             max_buffer_memory: 0,
             max_requests_per_session: usize::MAX,
+            max_requests_per_turn: 32,
             purge_len: 64 * 1024,
             work_queue_len: 1024,
+            max_ws_fragments: 8192,
+            ws_control_frames_per_sec: 32,
             ws_queue_len: 64 * 1024,
             ws_queue_policy: WsQueuePolicy::Close,
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             queue_timeout: Duration::from_secs(30),
             recv_wait_timeout: Duration::from_secs(5),
+            recv_min_rate: 128,
             purge_timeout: Duration::from_secs(5),
             send_wait_timeout: Duration::from_secs(5),
+            send_min_rate: 128,
             idle_timeout: Duration::from_secs(60),
             linger_timeout: Duration::from_secs(2),
             ws_close_timeout: Duration::from_secs(2),

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::date::DateLine;
 use super::entrance::Entrance;
@@ -13,6 +14,7 @@ use super::event::SessionNotice;
 use super::session::SessionId;
 use super::shared::Shared;
 use super::transport::SessionTransport;
+use super::turn::time_for;
 #[cfg(feature = "std")]
 use crate::handler::EngineSide;
 use crate::handler::ws::WsState;
@@ -94,6 +96,9 @@ pub(crate) struct Exchange {
     pub(crate) read_len: usize,
     /// What it was weighed at when it was kept for the next session.
     pub(super) kept_len: usize,
+    /// What the client has cost in waits for a body or a message and not made good by bytes; see
+    /// `turn/rates.rs`.
+    pub(crate) recv_spent: Duration,
     /// The client waits for `100 Continue` before it sends its body.
     pub(crate) continue_due: bool,
 }
@@ -257,6 +262,7 @@ impl Exchange {
             pushed_len: 0,
             read_len: READ_MIN,
             kept_len: 0,
+            recv_spent: Duration::ZERO,
             continue_due: false,
         }
     }
@@ -265,6 +271,7 @@ impl Exchange {
     pub(crate) fn begin(&mut self) {
         self.body = BodyDecoder::new(self.head.body_len());
         self.continue_due = self.head.expect_continue();
+        self.recv_spent = Duration::ZERO;
         self.clear_response();
     }
 
@@ -322,12 +329,21 @@ impl Exchange {
         io + self.head.capacity() + self.body.capacity()
     }
 
+    /// Has received bytes pay for waits, at `rate` bytes per second; 0 is no rate.
+    pub(super) fn pay_for_waits(&mut self, len: usize, rate: usize) {
+        self.recv_spent = match rate {
+            0 => Duration::ZERO,
+            rate => self.recv_spent.saturating_sub(time_for(len, rate)),
+        };
+    }
+
     /// Makes the exchange fit for another client; `false` if it should rather be freed.
     pub(crate) fn recycle(&mut self) -> bool {
         self.head.clear();
         self.body = BodyDecoder::new(BodyLen::None);
         self.clear_response();
         self.continue_due = false;
+        self.recv_spent = Duration::ZERO;
         self.tx_ahead_len = 0;
         #[cfg(feature = "std")]
         {

@@ -92,7 +92,7 @@ use session::{Phase, Rank, Session, Timer, Timers};
 pub use shared::ServerHandle;
 pub(crate) use shared::Shared;
 pub use transport::{SessionSocket, SessionTransport};
-use turn::{Fate, Turn};
+use turn::{Fate, Turn, Used};
 pub use uri_handler::UriHandler;
 use work::Mailbox;
 pub use work::SessionKind;
@@ -222,8 +222,8 @@ where
         }
     }
 
-    /// One turn: due timers, ready sessions, queued work, sessions that had more to do, handlers
-    /// that waited for others, new connections.
+    /// One turn: ready sessions, queued work, sessions that had more to do, due timers, handlers that
+    /// waited for others, new connections.
     ///
     /// Gives the moment at which it wants to be called again even if nothing is ready; `None` if
     /// only the network or another thread can bring something to do.
@@ -231,10 +231,6 @@ where
         self.worker.turns = self.worker.turns.wrapping_add(1);
         self.worker.hears_traffic = self.worker.observer.hears_traffic();
         self.worker.routes.refresh(&self.worker.shared.routes);
-        while let Some(slot) = self.worker.deadlines.pop_due(now) {
-            self.turn(slot, now, net, |turn| turn.run_timers());
-            self.save_memory(now, net);
-        }
         for id in ready {
             self.turn(id.0, now, net, |turn| turn.run());
             self.save_memory(now, net);
@@ -248,6 +244,12 @@ where
         }
         let more_again = core::mem::replace(&mut self.worker.again, again);
         self.worker.again.extend(more_again);
+        // Behind everything that is there already: who was in time need not pay for others having
+        // kept this worker busy.
+        while let Some(slot) = self.worker.deadlines.pop_due(now) {
+            self.turn(slot, now, net, |turn| turn.run_timers());
+            self.save_memory(now, net);
+        }
         if self.worker.shared.is_stopping() {
             self.stop(now, net);
         }
@@ -298,7 +300,7 @@ where
         let Some(Slot { session: Some(session), .. }) = self.slots.get_mut(slot as usize) else {
             return;
         };
-        let mut turn = Turn { session, worker: &mut self.worker, net, now };
+        let mut turn = Turn { session, worker: &mut self.worker, net, now, used: Used::default() };
         if step(&mut turn) == Fate::Closed {
             self.remove(slot, net);
         }

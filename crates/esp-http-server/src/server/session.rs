@@ -305,6 +305,13 @@ impl Timers {
         moments.iter().copied().min().unwrap_or(Instant::NEVER)
     }
 
+    /// Stops `timer`, and gives the moment at which it would have gone off.
+    pub(super) fn take(&mut self, timer: Timer) -> Option<Instant> {
+        let at = self.at(timer);
+        self.stop(timer);
+        (at != Instant::NEVER).then_some(at)
+    }
+
     /// Whether `timer` has gone off; if so it is stopped.
     pub(super) fn take_due(&mut self, timer: Timer, now: Instant) -> bool {
         let is_due = self.at(timer) <= now;

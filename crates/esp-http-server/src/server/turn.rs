@@ -4,7 +4,8 @@
 //! be more to do, [`Step::Rest`] if the session must wait, [`Step::Closed`] if it has ended. The
 //! diagram of the phases is in `session.rs`. What concerns handlers is in `turn/handler.rs`, detached
 //! requests in `turn/detached.rs`, WebSockets in `turn/web_socket.rs`, errors that are answered in
-//! `turn/errors.rs`; timers, and what a waiting session gives back, in `turn/rest.rs`.
+//! `turn/errors.rs`; timers, and what a waiting session gives back, in `turn/rest.rs`; how long a peer
+//! may take in `turn/rates.rs`.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -29,8 +30,11 @@ use crate::time::Instant;
 mod detached;
 mod errors;
 mod handler;
+mod rates;
 mod rest;
 mod web_socket;
+
+pub(super) use rates::time_for;
 
 /// One session, its worker and the network, for the length of a turn.
 pub(super) struct Turn<'a, S: Stacks, N> {
@@ -38,6 +42,17 @@ pub(super) struct Turn<'a, S: Stacks, N> {
     pub(super) worker: &'a mut Worker<S>,
     pub(super) net: &'a mut N,
     pub(super) now: Instant,
+    pub(super) used: Used,
+}
+
+/// What a session has used up of its turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    steps: usize,
+    /// Requests and WebSocket messages that were begun.
+    requests: usize,
+    /// Bytes that were received and sent.
+    len: usize,
 }
 
 /// What became of a session in its turn.
@@ -68,8 +83,11 @@ enum Arrived {
     Lost,
 }
 
-/// Steps of one session before others have their turn: so many pipelined requests, say.
-const TURN_BUDGET: usize = 32;
+/// Steps of one session before others have their turn, besides one for each request.
+const TURN_STEPS: usize = 32;
+/// Bytes that one session receives and sends before others have their turn. The step that goes beyond
+/// ends: it may read as much again, or send what the system takes at once.
+const TURN_LEN: usize = 64 * 1024;
 
 impl<S: Stacks, N: Net> Turn<'_, S, N>
 where
@@ -78,7 +96,8 @@ where
     /// Moves the session on as far as it comes.
     pub(super) fn run(&mut self) -> Fate {
         self.session.again = false;
-        for _ in 0..TURN_BUDGET {
+        while !self.is_used_up() {
+            self.used.steps += 1;
             let step = match self.session.phase {
                 Phase::Opening => self.opening(),
                 Phase::Head => self.head(),
@@ -105,6 +124,12 @@ where
         self.worker.again(self.session);
         self.rest();
         Fate::Open
+    }
+
+    fn is_used_up(&self) -> bool {
+        let Used { steps, requests, len } = self.used;
+        let most = self.worker.shared.config.max_requests_per_turn.max(1);
+        len >= TURN_LEN || requests >= most || steps >= TURN_STEPS + requests
     }
 
     /// Before HTTP: the TLS handshake.
@@ -197,6 +222,7 @@ where
         self.session.timers.stop(Timer::Head);
         self.session.timers.stop(Timer::Idle);
         self.session.requests += 1;
+        self.used.requests += 1;
         self.worker.tell_traffic(Notice::OnHeader(self.session.id));
         let last = self.worker.stop_at.is_some()
             || self.session.requests >= self.worker.shared.config.max_requests_per_session;
@@ -254,35 +280,33 @@ where
     /// Drops the rest of a body that its handler did not read.
     fn draining(&mut self, mut left: usize) -> Step {
         let limits = self.worker.shared.config.body_limits();
-        loop {
-            let io = self.conn().io_mut();
-            while !io.rx.is_empty() && !io.body.is_done() {
-                let Ok(decoded) = io.body.decode(io.rx.as_slice(), &limits) else {
-                    return self.begin_closing();
-                };
-                io.rx.consume(decoded.consumed);
-                let Some(rest) = left.checked_sub(decoded.consumed) else {
-                    return self.begin_closing();
-                };
-                left = rest;
-            }
-            self.session.phase = Phase::Draining { left };
-            if self.conn().io().body.is_done() {
-                self.session.timers.stop(Timer::Purge);
-                return self.after_response();
-            }
-            if let Flushed::Lost = self.flush() {
-                return Step::Closed;
-            }
-            match self.recv() {
-                Arrived::Some => {}
-                Arrived::Finished => return self.begin_closing(),
-                Arrived::Lost => return Step::Closed,
-                Arrived::Nothing => {
-                    let timeout = self.worker.shared.config.purge_timeout;
-                    self.session.timers.start(Timer::Purge, self.now + timeout);
-                    return Step::Rest;
-                }
+        let io = self.conn().io_mut();
+        while !io.rx.is_empty() && !io.body.is_done() {
+            let Ok(decoded) = io.body.decode(io.rx.as_slice(), &limits) else {
+                return self.begin_closing();
+            };
+            io.rx.consume(decoded.consumed);
+            let Some(rest) = left.checked_sub(decoded.consumed) else {
+                return self.begin_closing();
+            };
+            left = rest;
+        }
+        self.session.phase = Phase::Draining { left };
+        if self.conn().io().body.is_done() {
+            self.session.timers.stop(Timer::Purge);
+            return self.after_response();
+        }
+        if let Flushed::Lost = self.flush() {
+            return Step::Closed;
+        }
+        match self.recv() {
+            Arrived::Some => Step::Again,
+            Arrived::Finished => self.begin_closing(),
+            Arrived::Lost => Step::Closed,
+            Arrived::Nothing => {
+                let timeout = self.worker.shared.config.purge_timeout;
+                self.session.timers.start(Timer::Purge, self.now + timeout);
+                Step::Rest
             }
         }
     }
@@ -343,7 +367,11 @@ where
     fn flush(&mut self) -> Flushed {
         let id = self.id();
         let mut nothing = TxBuf::new();
+        let mut has_sent = false;
         loop {
+            // Only of a peer that keeps bytes waiting it matters how many it takes.
+            let is_slow = self.session.timers.is_running(Timer::Send);
+            let backlog_len = if is_slow { self.backlog_len() } else { 0 };
             let conn = self.session.conn.as_mut().expect("a resting session has its connection");
             if conn.ws.is_some() && conn.exchange.is_some() {
                 release(conn);
@@ -355,6 +383,10 @@ where
                 self.session.timers.stop(Timer::Send);
                 return Flushed::All;
             }
+            if has_sent && self.used.len >= TURN_LEN {
+                self.worker.again(self.session);
+                return Flushed::Blocked;
+            }
             let waiting_len = tx.len();
             match line.send(tx) {
                 Ok(len) => {
@@ -362,7 +394,12 @@ where
                     if let Some(ws) = &mut conn.ws {
                         ws.note_taken(taken_len);
                     }
-                    self.session.timers.stop(Timer::Send);
+                    has_sent = true;
+                    self.used.len += len;
+                    if is_slow {
+                        let left_len = self.backlog_len();
+                        self.put_off_send(backlog_len.saturating_sub(left_len));
+                    }
                     if len > 0 {
                         self.worker.tell_traffic(Notice::SentData(self.session.id, len));
                     }
@@ -404,6 +441,15 @@ where
             }
             Ok(len) => {
                 exchange.note_read(len, most);
+                self.used.len += len;
+                let has_waited = !exchange.recv_spent.is_zero();
+                if let Some(ws) = &mut conn.ws {
+                    let most = self.worker.shared.config.ws_control_frames_per_sec;
+                    ws.control_budget.refill(most, self.now);
+                }
+                if has_waited || self.session.timers.is_running(Timer::Recv) {
+                    self.end_wait(len);
+                }
                 self.session.timers.stop(Timer::Ping);
                 self.session.timers.stop(Timer::Pong);
                 self.worker.tell_traffic(Notice::OnData(self.session.id, len));

@@ -23,12 +23,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "drip-body",
-        good: "cuts a body that comes slower than the least rate",
+        good: "cuts a body that comes slower than the least rate: 408",
         groups: drip_body,
     },
     Scenario {
         name: "drip-frame",
-        good: "cuts a WebSocket message that comes slower than the least rate",
+        good: "cuts a WebSocket message that comes slower than the least rate: 1008",
         groups: drip_frame,
     },
     Scenario {

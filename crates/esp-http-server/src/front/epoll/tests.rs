@@ -23,6 +23,7 @@ mod echo;
 mod options;
 mod several;
 mod shortage;
+mod slow;
 
 /// A net with its addresses.
 struct Bench {

@@ -305,6 +305,9 @@ pub(crate) fn release(conn: &mut Conn) {
 pub(super) fn send_control(conn: &mut Conn, opcode: Opcode, payload: &[u8]) {
     let most = conn.shared.config.send_capacity();
     let (ws, io) = conn.ws_and_io();
+    if opcode == Opcode::Ping {
+        ws.control_budget.allow();
+    }
     if ws.outbox.sending == Sending::Frame {
         let mut bytes = alloc::vec::Vec::new();
         frame::encode_frame(&mut bytes, opcode, payload);

@@ -270,12 +270,15 @@ pub(crate) fn receive(conn: &mut Conn, sink: &mut Sink<'_>) -> Result<Received> 
             if end != End::No {
                 ws.reading = Reading::Nothing;
             }
+            if end == End::Message {
+                io.recv_spent = Duration::ZERO;
+            }
             let (Payload::Input(data) | Payload::Room(data)) = payload;
             Received::Part { kind, len: data.len(), end }
         }
-        Some(Event::Ping(payload)) => return Ok(control(conn, Opcode::Ping, payload, consumed)),
-        Some(Event::Pong(payload)) => return Ok(control(conn, Opcode::Pong, payload, consumed)),
-        Some(Event::Close(payload)) => return Ok(control(conn, Opcode::Close, payload, consumed)),
+        Some(Event::Ping(payload)) => return control(conn, Opcode::Ping, payload, consumed),
+        Some(Event::Pong(payload)) => return control(conn, Opcode::Pong, payload, consumed),
+        Some(Event::Close(payload)) => return control(conn, Opcode::Close, payload, consumed),
     };
     io.rx.consume(consumed);
     Ok(received)
@@ -311,21 +314,33 @@ fn decode(ws: &mut WsState, input: &mut [u8], sink: &mut Sink<'_>) -> Result<Dec
 }
 
 /// A whole control frame: for the handler, or to be dealt with.
-fn control(conn: &mut Conn, opcode: Opcode, payload: Range<usize>, consumed: usize) -> Received {
+fn control(
+    conn: &mut Conn,
+    opcode: Opcode,
+    payload: Range<usize>,
+    consumed: usize,
+) -> Result<Received> {
     let (ws, io) = conn.ws_and_io();
     let mut copy = [0; frame::CONTROL_LEN];
     let copy = &mut copy[..payload.len()];
     copy.copy_from_slice(&io.rx.as_slice()[payload]);
     io.rx.consume(consumed);
+    if ws.is_between_messages() {
+        io.recv_spent = Duration::ZERO;
+    }
+    if opcode != Opcode::Close && !ws.control_budget.spend() {
+        let limit = conn.shared.config.ws_control_frames_per_sec;
+        return Err(violation(conn, WsError::TooManyControlFrames { limit }));
+    }
     if opcode == Opcode::Close && ws.closing == Closing::No {
         let (code, reason) = frame::parse_close(copy).ok().flatten().unzip();
         ws.note_closed(WsClosedBy::Client, code, reason.unwrap_or_default());
     }
     if ws.control_frames == ControlFrames::Handler && ws.closing == Closing::No {
         ws.asked = Some(Box::new(WsFrame { opcode, fin: true, payload: copy.to_vec() }));
-        return Received::Asked;
+        return Ok(Received::Asked);
     }
-    deal_with(conn, opcode, copy)
+    Ok(deal_with(conn, opcode, copy))
 }
 
 /// Does what is the server's to do about a control frame.

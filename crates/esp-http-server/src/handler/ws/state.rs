@@ -11,7 +11,8 @@ use super::queue::{Outbox, Sending};
 use crate::proto::ws::deflate::Agreed;
 use crate::proto::ws::frame::{CloseCode, FrameHead, Opcode};
 use crate::proto::ws::message::{Limits, MessageDecoder};
-use crate::server::{Conn, Exchange};
+use crate::server::{Conn, Exchange, HttpConfig};
+use crate::time::Instant;
 
 /// What a session keeps between messages.
 pub(crate) struct WsState {
@@ -19,6 +20,7 @@ pub(crate) struct WsState {
     pub(super) closing: Closing,
     pub(super) closed: Option<Box<WsClosed>>,
     pub(super) control_frames: ControlFrames,
+    pub(crate) control_budget: ControlBudget,
     /// A control frame that its handler is to see.
     pub(super) asked: Option<Box<WsFrame>>,
     /// The peer's close frame was shown to its handler, and will be answered with this code.
@@ -117,23 +119,76 @@ pub(crate) struct Opening {
     pub(crate) path: Option<Box<str>>,
 }
 
-/// A peer sends this many fragments of one message at most, and this many of them empty.
-const FRAGMENT_COUNT: u32 = 1 << 20;
+/// So many of a message's fragments may be empty: some clients end a message with one that is.
 const EMPTY_FRAGMENT_COUNT: u32 = 64;
 
-const LIMITS: Limits = Limits {
-    message_len: u64::MAX,
-    fragment_count: FRAGMENT_COUNT,
-    empty_fragment_count: EMPTY_FRAGMENT_COUNT,
-};
+fn limits(config: &HttpConfig) -> Limits {
+    Limits {
+        message_len: u64::MAX,
+        fragment_count: saturated(config.max_ws_fragments),
+        empty_fragment_count: EMPTY_FRAGMENT_COUNT,
+    }
+}
+
+/// How many pings and pongs the peer may send for now.
+#[derive(Debug)]
+pub(crate) struct ControlBudget {
+    left: u32,
+    /// When there were so many, in milliseconds since the start of the clock, of which only the lower
+    /// bits are kept: every WebSocket has one of these.
+    at: u32,
+}
+
+impl ControlBudget {
+    fn new(most: usize, now: Instant) -> Self {
+        Self { left: saturated(most), at: millis(now) }
+    }
+
+    /// Something has come: time has passed since the last time, which gives `most` a second.
+    pub(crate) fn refill(&mut self, most: usize, now: Instant) {
+        let (most, now) = (u64::from(saturated(most)), millis(now));
+        let left = u64::from(self.left);
+        let more = u64::from(now.wrapping_sub(self.at)) * most / 1000;
+        if left + more >= most {
+            // There are more only of answers to pings.
+            self.left = self.left.max(most as u32);
+            self.at = now;
+        } else if more > 0 {
+            self.left = (left + more) as u32;
+            // Not later than now, and not earlier than what they are worth.
+            self.at = self.at.wrapping_add((more * 1000).div_ceil(most) as u32);
+        }
+    }
+
+    /// One more: we have pinged, and it answers.
+    pub(super) fn allow(&mut self) {
+        self.left = self.left.saturating_add(1);
+    }
+
+    /// One has come. Whether it may.
+    pub(super) fn spend(&mut self) -> bool {
+        let left = self.left.checked_sub(1);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+fn millis(at: Instant) -> u32 {
+    (at.as_micros() / 1000) as u32
+}
+
+fn saturated(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
 
 impl WsState {
-    pub(crate) fn new(opening: Opening) -> Box<Self> {
+    pub(crate) fn new(opening: Opening, config: &HttpConfig, now: Instant) -> Box<Self> {
         Box::new(Self {
-            decoder: MessageDecoder::new(LIMITS),
+            decoder: MessageDecoder::new(limits(config)),
             closing: Closing::No,
             closed: None,
             control_frames: opening.control_frames,
+            control_budget: ControlBudget::new(config.ws_control_frames_per_sec, now),
             asked: None,
             close_due: None,
             reading: Reading::Nothing,
@@ -148,8 +203,13 @@ impl WsState {
 
     /// Messages go compressed from now on, in both directions.
     #[cfg(feature = "deflate")]
-    pub(crate) fn compress(&mut self, agreed: &Agreed, shared: &mut SharedDeflater) {
-        self.decoder = MessageDecoder::with_deflate(LIMITS, agreed.client());
+    pub(crate) fn compress(
+        &mut self,
+        agreed: &Agreed,
+        config: &HttpConfig,
+        shared: &mut SharedDeflater,
+    ) {
+        self.decoder = MessageDecoder::with_deflate(limits(config), agreed.client());
         self.deflate = Some(WsDeflate::new(agreed, shared));
     }
 
@@ -170,6 +230,11 @@ impl WsState {
     /// Whether a message in fragments has no end.
     pub(crate) fn is_torso(&self) -> bool {
         self.outbox.sending == Sending::Message
+    }
+
+    /// Whether no message has begun that has not ended; a frame's head may have, in part.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.decoder.is_between_messages()
     }
 
     pub(crate) fn closing(&self) -> Closing {

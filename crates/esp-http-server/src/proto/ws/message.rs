@@ -305,6 +305,11 @@ impl MessageDecoder {
         self.frame.is_some() && self.message.is_some_and(|it| it.coding == Coding::Deflate)
     }
 
+    /// Whether no message has begun that has not ended.
+    pub fn is_between_messages(&self) -> bool {
+        self.message.is_none()
+    }
+
     fn frame(&mut self, input: &mut [u8]) -> Result<Decoded, WsError> {
         let head = frame::parse_head(input, Sender::Client, self.negotiated())?;
         let Some((head, head_len)) = head else {

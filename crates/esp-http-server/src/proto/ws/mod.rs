@@ -57,6 +57,11 @@ pub enum WsError {
         /// [`Limits::empty_fragment_count`](message::Limits::empty_fragment_count).
         limit: u32,
     },
+    /// More pings and pongs come than the limit. The message decoder doesn't say so: it knows no time.
+    TooManyControlFrames {
+        /// [`HttpConfig::ws_control_frames_per_sec`](crate::HttpConfig::ws_control_frames_per_sec).
+        limit: usize,
+    },
 }
 
 impl WsError {
@@ -67,7 +72,9 @@ impl WsError {
             Self::MessageTooLong { .. } | Self::TooManyFragments { .. } => {
                 frame::CloseCode::TOO_BIG
             }
-            Self::TooManyEmptyFragments { .. } => frame::CloseCode::POLICY_VIOLATION,
+            Self::TooManyEmptyFragments { .. } | Self::TooManyControlFrames { .. } => {
+                frame::CloseCode::POLICY_VIOLATION
+            }
             _ => frame::CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -96,6 +103,9 @@ impl fmt::Display for WsError {
             }
             Self::TooManyEmptyFragments { limit } => {
                 write!(f, "a message has more than {limit} empty frames")
+            }
+            Self::TooManyControlFrames { limit } => {
+                write!(f, "more than {limit} pings and pongs come in a second")
             }
         }
     }

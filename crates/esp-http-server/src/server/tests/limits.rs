@@ -345,4 +345,7 @@ fn the_defaults_are_those_of_the_documentation() {
         config.stop_timeout,
     ];
     assert_eq!(timeouts, [10, 10, 30, 5, 5, 5, 60, 2, 5].map(secs));
+    assert_eq!((config.recv_min_rate, config.send_min_rate), (128, 128));
+    assert_eq!(config.max_requests_per_turn, 32);
+    assert_eq!((config.max_ws_fragments, config.ws_control_frames_per_sec), (8192, 32));
 }

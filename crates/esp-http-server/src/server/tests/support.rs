@@ -204,6 +204,13 @@ impl Engine {
         }
     }
 
+    /// Lets time pass in which something else keeps the engine's thread busy.
+    pub(super) fn lag(&self, time: Duration) {
+        let now = self.0.borrow().now;
+        self.0.borrow_mut().now = now + time;
+        self.run();
+    }
+
     /// How long the engine would wait; `None` is for ever.
     pub(super) fn waits(&self) -> Option<Duration> {
         let inner = self.0.borrow();
@@ -318,9 +325,13 @@ impl Client {
 
     /// Makes room for `len` more bytes.
     pub(super) fn take(&self, len: usize) {
-        self.add_to_window(len);
-        self.report();
+        self.put_room(len);
         self.engine.run();
+    }
+
+    /// Makes room for `len` more bytes, so little that nobody reports it.
+    pub(super) fn take_unseen(&self, len: usize) {
+        self.add_to_window(len);
     }
 
     fn add_to_window(&self, len: usize) {
@@ -328,11 +339,22 @@ impl Client {
         *window = window.saturating_add(len);
     }
 
+    /// As [`take`](Self::take), but the engine does not run yet.
+    pub(super) fn put_room(&self, len: usize) {
+        self.add_to_window(len);
+        self.report();
+    }
+
     /// Does the last step of the handshake.
     pub(super) fn shake_hands(&self, outcome: Handshake) {
+        self.put_handshake(outcome);
+        self.engine.run();
+    }
+
+    /// As [`shake_hands`](Self::shake_hands), but the engine does not run yet.
+    pub(super) fn put_handshake(&self, outcome: Handshake) {
         self.pipe_mut().peer.handshake = outcome;
         self.report();
-        self.engine.run();
     }
 
     /// What has come since the last time.

@@ -9,6 +9,9 @@ fn config() -> HttpConfig {
         handshake_timeout: secs(3),
         head_timeout: secs(4),
         recv_wait_timeout: secs(5),
+        // What a byte is worth is for `rates`.
+        recv_min_rate: 0,
+        send_min_rate: 0,
         purge_timeout: millis(4500),
         send_wait_timeout: secs(6),
         idle_timeout: secs(7),

@@ -335,7 +335,8 @@ fn a_handler_that_fails_with_the_end_of_another_session_is_1011() {
 
 #[test]
 fn pings_are_answered_and_a_close_is_noticed_while_a_handler_sleeps() {
-    let (engine, client, log) = connected(HttpConfig::default());
+    let config = HttpConfig { ws_control_frames_per_sec: usize::MAX, ..HttpConfig::default() };
+    let (engine, client, log) = connected(config);
     client.send(frame(TEXT, b"tick"));
     expect_frame(&client, TEXT, "tick");
     for _ in 0..3 {

@@ -131,7 +131,11 @@ where
         self.tell_of_head(had_head);
         match wait {
             // It came before it was waited for, and so nobody will report it.
-            Wait::Readable if received_len > 0 => return self.hand_over(Wake::Ready),
+            Wait::Readable if received_len > 0 => {
+                let rate = self.worker.shared.config.recv_min_rate;
+                self.conn().io_mut().pay_for_waits(received_len, rate);
+                return self.hand_over(Wake::Ready);
+            }
             Wait::For(duration) | Wait::PeerEnd(duration) => {
                 self.session.timers.set(Timer::Task, self.now + duration);
             }

@@ -163,8 +163,7 @@ where
                 Arrived::Some | Arrived::Finished => self.resume(Wake::Ready),
                 Arrived::Lost => self.resume(Wake::Closing),
                 Arrived::Nothing => {
-                    let timeout = self.worker.shared.config.recv_wait_timeout;
-                    self.session.timers.start(Timer::Recv, self.now + timeout);
+                    self.await_peer();
                     Step::Rest
                 }
             },

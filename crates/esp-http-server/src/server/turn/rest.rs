@@ -4,7 +4,6 @@
 use core::time::Duration;
 
 use super::super::Stacks;
-use super::super::conn::Peer;
 use super::super::memory::Worth;
 use super::super::session::{Phase, Rank, Session, Timer};
 use super::super::transport::Line;
@@ -48,13 +47,9 @@ where
             }
             Timer::Head => self.bad_head(Failure::new(Status::REQUEST_TIMEOUT)),
             Timer::Queue => self.queued_too_long(),
-            Timer::Recv => self.resume(Wake::TimedOut),
+            Timer::Recv => self.recv_timed_out(),
             Timer::Purge => self.begin_closing(),
-            Timer::Send => {
-                self.conn().peer = Peer::Gone;
-                self.resume(Wake::TimedOut);
-                Step::Closed
-            }
+            Timer::Send => self.send_timed_out(),
             Timer::Task => self.resume(Wake::Ready),
             // A handler is at work on what the peer has sent.
             Timer::Ping | Timer::Pong if !self.is_listening() => Step::Again,

@@ -54,7 +54,10 @@ where
     /// Makes the session a WebSocket, which its head has asked for and nobody has refused.
     pub(super) fn switch_protocols(&mut self, found: Found) -> Step {
         let Some(route) = found.ws_route() else { return Step::Closed };
-        let io = self.conn().io_mut();
+        let now = self.now;
+        let conn = self.conn();
+        let shared = conn.shared.clone();
+        let io = conn.io_mut();
         let accept = match handshake::accept(&io.head) {
             Ok(accept) => accept,
             Err(error) => return self.refuse(error),
@@ -62,7 +65,8 @@ where
         let subprotocol = subprotocol(route, &io.head);
         let name = subprotocol.map(|number| &*route.subprotocols[usize::from(number)]);
         let path = found.has_parameters.then(|| io.head.path().into());
-        let ws = WsState::new(Opening { subprotocol, control_frames: route.control_frames, path });
+        let opening = Opening { subprotocol, control_frames: route.control_frames, path };
+        let ws = WsState::new(opening, &shared.config, now);
         let out = io.tx.storage();
         handshake::encode_response(out, &accept, name).expect("names were checked at registration");
         #[cfg(feature = "deflate")]
@@ -88,7 +92,8 @@ where
             && let Some(agreed) = negotiate(&io.head, config)
         {
             agreed.encode_field(io.tx.storage());
-            ws.compress(&agreed, &mut self.worker.deflater);
+            let config = &self.worker.shared.config;
+            ws.compress(&agreed, config, &mut self.worker.deflater);
         }
         ws
     }
@@ -113,6 +118,7 @@ where
             if may_answer {
                 match receive(conn, &mut Sink::Drop) {
                     Ok(Received::Begun | Received::Asked) if closing == Closing::No => {
+                        self.used.requests += 1;
                         let handler = self.session.ws_handler.clone();
                         return match handler {
                             Some(handler) => self.start(Job::Uri(handler)),
@@ -138,10 +144,22 @@ where
                 // Each read is a step of its own, or a peer that sends fast enough would keep the
                 // worker to itself.
                 Arrived::Some => return Step::Again,
-                Arrived::Nothing => return Step::Rest,
+                Arrived::Nothing => {
+                    if closing == Closing::No && self.is_inside_message() {
+                        self.await_peer();
+                    }
+                    return Step::Rest;
+                }
                 Arrived::Finished | Arrived::Lost => return Step::Closed,
             }
         }
+    }
+
+    /// Whether the peer has begun something, if only the head of a frame. Between messages it may be
+    /// silent for as long as it likes.
+    fn is_inside_message(&mut self) -> bool {
+        let conn = self.conn();
+        !conn.io().rx.is_empty() || conn.ws.as_ref().is_some_and(|ws| !ws.is_between_messages())
     }
 
     #[cfg(feature = "deflate")]
@@ -220,9 +238,10 @@ where
     }
 
     /// The peer has so long to answer our close frame (RFC 6455, section 7.1.2).
-    fn await_close(&mut self) {
+    pub(super) fn await_close(&mut self) {
         self.worker.mailbox().session_closing(self.session.id);
         let timeout = self.worker.shared.config.ws_close_timeout;
+        self.session.timers.stop(Timer::Recv);
         self.session.timers.stop(Timer::Ping);
         self.session.timers.stop(Timer::Pong);
         self.session.timers.start(Timer::Linger, self.now + timeout);

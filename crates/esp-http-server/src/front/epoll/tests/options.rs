@@ -1,5 +1,7 @@
 //! What accepted sockets inherit of their listener, as the kernel tells it.
 
+use socket2::SockRef;
+
 use super::*;
 
 fn bench(config: HttpConfig) -> Bench {
@@ -28,6 +30,14 @@ fn tcp_keep_alive_is_set_on_accepted_sockets_and_rounded_up_to_seconds() {
     assert_eq!(sockopt::tcp_keepidle(socket).unwrap(), Duration::from_secs(7));
     assert_eq!(sockopt::tcp_keepintvl(socket).unwrap(), Duration::from_secs(8));
     assert_eq!(sockopt::tcp_keepcnt(socket).unwrap(), 9);
+}
+
+#[test]
+fn the_kernel_holds_little_that_is_not_under_way() {
+    let mut bench = bench(HttpConfig::default());
+    let (_client, id) = bench.pair();
+    let socket = SockRef::from(&bench.net.sockets.of(id).fd);
+    assert_eq!(socket.tcp_notsent_lowat().unwrap(), 128 * 1024);
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! How much one session may do before others have their turn.
+
+use super::support::*;
+use super::ws::{TEXT, frame, frames, upgrade};
+use crate::server::HttpConfig;
+use crate::{Request, Result, WsRequest};
+
+/// An engine that begins three requests in a turn, and notes all of them.
+fn engine(log: &Log) -> Engine {
+    let (noted, told) = (log.clone(), log.clone());
+    let config = HttpConfig { max_requests_per_turn: 3, ..HttpConfig::default() };
+    Engine::new(config, |server| {
+        server
+            .get("/big", |request: &mut Request| -> Result {
+                request.respond().send("x".repeat(4_000_000))
+            })
+            .post("/upload", |request: &mut Request| -> Result {
+                let mut buf = vec![0; 100_000];
+                while request.recv(&mut buf)? > 0 {}
+                path(request)
+            })
+            .get("/*", move |request: &mut Request| -> Result {
+                noted.note(request.path());
+                path(request)
+            })
+            .ws("/ws", move |ws: &mut WsRequest| -> Result {
+                let message = ws.message(100)?;
+                told.note(String::from_utf8_lossy(message.payload()));
+                ws.send(message)
+            })
+    })
+}
+
+/// What is served in which order if `count` requests of one client are there before one of another.
+fn order(count: usize) -> String {
+    let log = Log::default();
+    let engine = engine(&log);
+    let (many, one) = (engine.connect(), engine.connect());
+    many.put(get("/m").repeat(count));
+    one.put(get("/1"));
+    engine.poll_once();
+    engine.run();
+    assert_eq!(many.text(), ok("/m").repeat(count));
+    one.expect(ok("/1"));
+    log.take().concat()
+}
+
+#[test]
+fn another_client_is_served_behind_so_many_requests_of_one() {
+    assert_eq!(order(2), "/m/m/1");
+    assert_eq!(order(3), "/m/m/m/1");
+    assert_eq!(order(4), "/m/m/m/1/m");
+    assert_eq!(order(7), "/m/m/m/1/m/m/m/m");
+}
+
+#[test]
+fn another_websocket_is_served_behind_so_many_messages_of_one() {
+    for (count, order) in [(2, "mm1"), (3, "mmm1"), (4, "mmm1m")] {
+        let log = Log::default();
+        let engine = engine(&log);
+        let clients = [engine.connect(), engine.connect()];
+        clients.iter().for_each(|client| upgrade(client, "/ws"));
+        clients[0].put(frame(TEXT, b"m").repeat(count));
+        clients[1].put(frame(TEXT, b"1"));
+        engine.poll_once();
+        engine.run();
+        assert_eq!(log.take().concat(), order);
+        assert_eq!(frames(&clients[0].received()).len(), count);
+        assert_eq!(frames(&clients[1].received()).len(), 1);
+    }
+}
+
+#[test]
+fn no_request_in_a_turn_means_one() {
+    let config = HttpConfig { max_requests_per_turn: 0, ..HttpConfig::default() };
+    let engine = Engine::new(config, |server| server.get("/*", path));
+    let client = engine.connect();
+    client.send(get("/a").repeat(5));
+    client.expect(ok("/a").repeat(5));
+}
+
+/// A turn is 64 kB long, and its last step may add as much; one call has time for two of them.
+const MOST: usize = 2 * (64 + 64) * 1024 + 4096;
+
+#[test]
+fn an_upload_lets_others_be_served_in_between() {
+    let log = Log::default();
+    let engine = engine(&log);
+    let (large, small) = (engine.connect(), engine.connect());
+    large.put(post("/upload", &"x".repeat(2_000_000)));
+    for _ in 0..5 {
+        let before = large.unread();
+        small.put(get("/1"));
+        engine.poll_once();
+        small.expect(ok("/1"));
+        let moved = before - large.unread();
+        assert!((1..=MOST).contains(&moved), "{moved}");
+    }
+    engine.run();
+    large.expect(ok("/upload"));
+}
+
+#[test]
+fn a_download_lets_others_be_served_in_between() {
+    let log = Log::default();
+    let engine = engine(&log);
+    let (large, small) = (engine.connect(), engine.connect());
+    large.put(get("/big"));
+    let mut received = 0;
+    for _ in 0..5 {
+        small.put(get("/1"));
+        engine.poll_once();
+        small.expect(ok("/1"));
+        let moved = large.received().len();
+        assert!((1..=MOST).contains(&moved), "{moved}");
+        received += moved;
+    }
+    engine.run();
+    received += large.received().len();
+    assert_eq!(received, ok("").len() + "4000000".len() - 1 + 4_000_000);
+}
+
+#[test]
+fn an_unread_body_is_dropped_in_turns_too() {
+    let config = HttpConfig { purge_len: 4_000_000, ..HttpConfig::default() };
+    let engine = Engine::new(config, |server| {
+        server
+            .post("/unread", |request: &mut Request| -> Result { request.respond().send("") })
+            .get("/*", path)
+    });
+    let (large, small) = (engine.connect(), engine.connect());
+    large.put(post("/unread", &"x".repeat(3_000_000)) + &get("/a"));
+    small.put(get("/1"));
+    engine.poll_once();
+    small.expect(ok("/1"));
+    assert!(large.unread() >= 3_000_000 - MOST, "{}", large.unread());
+    engine.run();
+    large.expect(ok("") + &ok("/a"));
+}
