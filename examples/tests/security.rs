@@ -7,7 +7,7 @@ use std::path::Path;
 const PAGE: &str = "docs/security.md";
 
 /// The parts of the page that name tests, and the least number of different ones that each has.
-const PARTS: [(&str, usize); 2] = [("Bounds", 25), ("Classes of bugs", 100)];
+const PARTS: [(&str, usize); 3] = [("Bounds", 25), ("Deadlines", 15), ("Classes of bugs", 100)];
 
 /// Where the limits of a server are fields.
 const CONFIGS: [&str; 2] =

@@ -86,8 +86,8 @@ enum Arrived {
 /// Steps of one session before others have their turn, besides one for each request.
 const TURN_STEPS: usize = 32;
 /// Bytes that one session receives and sends before others have their turn. The step that goes beyond
-/// ends: it may read as much again, or send what the system takes at once.
-const TURN_LEN: usize = 64 * 1024;
+/// is finished: it may read 64 kB more, or send what the system takes at once.
+const TURN_LEN: usize = 128 * 1024;
 
 impl<S: Stacks, N: Net> Turn<'_, S, N>
 where
