@@ -12,6 +12,7 @@
 #   clients  curl, openssl, GnuTLS, Python and Chromium against the examples: tests/clients
 #   hostile  bad clients against the testbed, with good ones beside them: tests/hostile, short form
 #   fuzz     ten seconds of every target in fuzz
+#   counts   a request costs no more instructions, allocations and system calls than it did: bench
 #
 # A step takes one line; one that fails shows its whole output. All output stays in target/ci.
 # What a step needs beyond Rust and isn't there comes from Debian's packages, if run as root;
@@ -19,7 +20,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
-readonly all_steps=(fmt lint test doc no_std clients hostile fuzz)
+readonly all_steps=(fmt lint test doc no_std clients hostile fuzz counts)
 readonly bare_metal=riscv32imac-unknown-none-elf
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target/ci" || exit 1
@@ -139,6 +140,17 @@ build_programs() {
     cargo build "${locked[@]}" --profile quick --workspace --bins --examples
 }
 
+step_counts() {
+    # A workspace of its own. What counts is the testbed, which it builds in release mode; for the
+    # harness it can do with what the other steps have built of the same crates.
+    local bench=(--manifest-path bench/Cargo.toml)
+    export CARGO_TARGET_DIR=$target
+    cargo fmt "${bench[@]}" --all --check
+    cargo clippy "${locked[@]}" "${bench[@]}" --all-targets -- --deny warnings
+    timeout --kill-after=10s 10m cargo test "${locked[@]}" "${bench[@]}"
+    timeout --kill-after=10s 10m cargo run "${locked[@]}" "${bench[@]}" -- counts
+}
+
 # Python packages go to a private environment, made anew when the list of them changes.
 make_venv() {
     local wanted=tests/clients/requirements.txt
@@ -222,6 +234,11 @@ set_up() {
             need libnss3-tools command -v certutil
             need "python3 python3-venv" python3 -c \
                 "import ensurepip, sys, venv; assert sys.version_info >= (3, 11)"
+            ;;
+        counts)
+            need "gcc libc6-dev" command -v cc
+            need valgrind command -v valgrind
+            need strace command -v strace
             ;;
         esac
     done

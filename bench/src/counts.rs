@@ -18,7 +18,7 @@ use crate::{Failure, args};
 mod baseline;
 mod valgrind;
 
-use baseline::{Baseline, Count, Outcome};
+use baseline::{Baseline, Count, Made, Outcome};
 
 /// What one connection does, over and over.
 struct Scenario {
@@ -79,12 +79,16 @@ pub(crate) fn run(args: &args::Counts) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let baseline = Baseline::load()?;
-    if baseline.made_with != made_with {
-        println!("The baseline is of {}, this is {made_with}.", baseline.made_with);
+    let made = if baseline.made_with == made_with { Made::Alike } else { Made::Otherwise };
+    if made == Made::Otherwise {
+        println!(
+            "The baseline was made with {}, this with {made_with}: wider margins.",
+            baseline.made_with
+        );
     }
     let mut exceeded = 0;
     for &(count, scenario, value) in &counted {
-        let (key, outcome) = (count.key(scenario), baseline.compare(count, scenario, value));
+        let (key, outcome) = (count.key(scenario), baseline.compare(count, scenario, value, made));
         println!("{key:28}{value:>12.2}  {outcome}");
         exceeded += usize::from(matches!(outcome, Outcome::More(_) | Outcome::Unknown));
     }

@@ -48,7 +48,7 @@ pub(crate) struct Memory {
 
 /// How long a server may take to answer after its start, and to end when it is told to.
 const START_MAX: Duration = Duration::from_secs(30);
-const END_MAX: Duration = Duration::from_secs(10);
+const END_MAX: Duration = Duration::from_secs(60);
 
 impl Running {
     /// Starts a program on these cores. What it prints goes to the file `log`.
