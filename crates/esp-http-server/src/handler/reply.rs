@@ -108,9 +108,11 @@ fn write_head(conn: &mut Conn, lead: &Lead<'_>, framing: Framing) -> Body {
         Framing::Chunked | Framing::Close => 0,
     };
     // One allocation at most, however the head and the body grow the buffer.
-    let config = &shared.config;
-    let len = body_len.min(config.send_buffer_len) + io.fields.len() + HEAD_LEN;
-    io.tx.reserve_within(len, config.send_capacity());
+    let most = shared.config.send_capacity();
+    let head_len = io.fields.len() + HEAD_LEN;
+    // Behind a response that still waits there is less room, and the body comes in pieces.
+    let room = most.saturating_sub(io.tx.len());
+    io.tx.reserve_within(body_len.saturating_add(head_len).min(room).max(head_len), most);
     let out = io.tx.storage();
     write_status(out, lead);
     if let (By::Server, Some(date)) = (lead.date_by, &io.date) {

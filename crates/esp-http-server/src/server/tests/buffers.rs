@@ -141,6 +141,23 @@ fn pipelined_requests_wait_where_they_are_while_their_client_reads_nothing() {
 }
 
 #[test]
+fn a_response_behind_one_that_still_waits_has_no_buffer_of_its_own() {
+    let (engine, _) = engine();
+    let client = engine.connect_as(Peer { window: 0, ..Peer::default() });
+    client.send(get("/sized?4500").repeat(50));
+    let mut received = Vec::new();
+    for _ in 0..250 {
+        let (_, sending) = client.buffers();
+        assert!(sending <= LEN + 1024 + 256, "{sending}");
+        client.take(777);
+        received.extend(client.received());
+    }
+    client.take(usize::MAX);
+    received.extend(client.received());
+    assert_eq!(String::from_utf8(received).unwrap(), ok(&"x".repeat(4500)).repeat(50));
+}
+
+#[test]
 fn a_websocket_holds_no_more_than_its_buffers() {
     let (engine, _) = engine();
     let client = engine.connect_as(Peer { window: 300, ..Peer::default() });
