@@ -20,10 +20,9 @@ use crate::testbed::Testbed;
 
 /// Rounds of a scenario whose first one looks bad.
 const ROUNDS: usize = 3;
-/// A good client's p99 beside the bad ones is at most this many times its p99 alone,
+/// A good client's p99 beside the bad ones is at most this many times its p99 alone, and
+/// `Limits::allowance`.
 const P99_FACTOR: u32 = 2;
-/// and this: what a turn of the server and of the machine's scheduler may take, with work to do.
-const P99_ALLOWANCE: Duration = Duration::from_millis(10);
 /// Memory after an attack is at most this many times what it was before,
 const MEMORY_FACTOR: f64 = 1.10;
 /// and so many kB: pages that the allocator keeps.
@@ -109,11 +108,11 @@ impl Arena {
             let round = self.round(scenario);
             let is_last = !round.problems.is_empty() || !self.testbed.is_running();
             rounds.push(round);
-            if is_last || soft_problems(&rounds).is_empty() {
+            if is_last || soft_problems(&rounds, self.limits.allowance).is_empty() {
                 break;
             }
         }
-        let problems = soft_problems(&rounds);
+        let problems = soft_problems(&rounds, self.limits.allowance);
         report(rounds, start, problems)
     }
 
@@ -277,9 +276,9 @@ fn report(mut rounds: Vec<Round>, start: Instant, mut problems: Vec<Problem>) ->
     }
 }
 
-/// How far a p99 beside the bad ones is above what it may be.
+/// How far a p99 beside the bad ones is above so many times what it is alone.
 fn excess((alone, beside): (Duration, Duration)) -> Duration {
-    beside.saturating_sub(alone * P99_FACTOR + P99_ALLOWANCE)
+    beside.saturating_sub(alone * P99_FACTOR)
 }
 
 fn has_grown(before: u64, after: u64) -> bool {
@@ -300,10 +299,10 @@ fn median_p99(rounds: &[Round]) -> Vec<(Duration, Duration)> {
 
 /// What may be noise: it counts if it is so in most rounds. Memory counts if it grows every time; a
 /// pool that fills once is no leak.
-fn soft_problems(rounds: &[Round]) -> Vec<Problem> {
+fn soft_problems(rounds: &[Round], allowance: Duration) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (kind, p99) in median_p99(rounds).into_iter().enumerate() {
-        if excess(p99) > Duration::ZERO {
+        if excess(p99) > allowance {
             let (name, (alone, beside)) = (KINDS[kind].name(), p99);
             problems
                 .push(format!("p99 of a good client ({name}): {beside:.1?}, alone {alone:.1?}"));

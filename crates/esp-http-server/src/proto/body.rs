@@ -115,6 +115,18 @@ enum State {
     Failed(BodyError),
 }
 
+/// The first line of a chunk without extensions.
+struct PlainLine {
+    size: u64,
+    digits: usize,
+    /// Bytes of the line with its CRLF, and with that of the data before it.
+    len: usize,
+}
+
+impl PlainLine {
+    const MOST_DIGITS: usize = 8;
+}
+
 /// Where in a quoted string of a chunk extension the decoder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quote {
@@ -214,16 +226,48 @@ impl BodyDecoder {
             if matches!(self.state, State::Data(_) | State::ChunkData(_) | State::Done) {
                 break;
             }
-            match self.framing_byte(byte, limits) {
+            let (state, len) = match self.plain_line(&input[at..]) {
+                Some(PlainLine { size, digits, len }) => {
+                    let state = match size {
+                        0 => State::Trailers,
+                        _ => State::ChunkData(size),
+                    };
+                    (self.chunk_line(size, digits, limits).map(|_| state), len)
+                }
+                None => (self.framing_byte(byte, limits), 1),
+            };
+            match state {
                 Ok(state) => self.state = state,
                 Err(error) => {
                     self.state = State::Failed(error);
                     return Err(error);
                 }
             }
-            at += 1;
+            at += len;
         }
         Ok(at)
+    }
+
+    /// What nearly all framing is, read at once: the CRLF behind a chunk's data, and a size of a few
+    /// digits with its own. `None` for anything else, about which the state machine decides, and if
+    /// not all of it is there.
+    fn plain_line(&self, input: &[u8]) -> Option<PlainLine> {
+        let start = match (self.state, input) {
+            (State::DataCr, [b'\r', b'\n', ..]) => 2,
+            (State::ChunkSize { digits: 0, .. }, _) => 0,
+            _ => return None,
+        };
+        let mut size = 0;
+        for (digits, &byte) in input[start..].iter().take(PlainLine::MOST_DIGITS + 1).enumerate() {
+            match hex_digit(byte) {
+                Some(digit) => size = size << 4 | u64::from(digit),
+                None if digits > 0 && input[start + digits..].starts_with(b"\r\n") => {
+                    return Some(PlainLine { size, digits, len: start + digits + 2 });
+                }
+                None => return None,
+            }
+        }
+        None
     }
 
     /// The state machine of chunked framing.

@@ -310,10 +310,11 @@ impl Exchange {
     }
 
     /// Makes room for the next read, as far as `most` bytes are not there already. Whoever reads on
-    /// then is in the middle of something that has a limit of its own, and gets on slowly.
-    pub(crate) fn reserve_read(&mut self, most: usize) {
+    /// then is in the middle of something that has a limit of its own, and gets on slowly. No more than
+    /// `share` is for this turn.
+    pub(crate) fn reserve_read(&mut self, most: usize, share: usize) {
         let room = most.saturating_sub(self.rx.len()).max(READ_LEAST);
-        self.rx.reserve(self.read_len.min(room));
+        self.rx.reserve(self.read_len.min(room).min(share));
     }
 
     /// Adapts the size of reads to a peer that has just filled `len` bytes.

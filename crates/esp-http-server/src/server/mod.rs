@@ -23,6 +23,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::ops::RangeInclusive;
 
 #[cfg(feature = "deflate")]
 use crate::handler::ws::SharedDeflater;
@@ -88,7 +89,7 @@ use router::Routed;
 pub(crate) use routes::Found;
 use routes::RoutesView;
 pub use session::SessionId;
-use session::{Phase, Rank, Session, Timer, Timers};
+use session::{Again, Phase, Rank, Session, Timer, Timers};
 pub use shared::ServerHandle;
 pub(crate) use shared::Shared;
 pub use transport::{SessionSocket, SessionTransport};
@@ -151,6 +152,8 @@ struct Worker<S: Stacks> {
     running: usize,
     /// Sessions whose handlers wait for a turn or a stack, in order.
     queued: VecDeque<SessionId>,
+    /// Bytes that each session may receive in this turn.
+    recv_share: usize,
     /// Sessions that have more to do and let others go first.
     again: Vec<u32>,
     deadlines: Deadlines,
@@ -166,6 +169,12 @@ struct Worker<S: Stacks> {
     stop_at: Option<Instant>,
 }
 
+/// Bytes received in one turn, of all sessions together. Handlers work on them, where what is sent is
+/// only copied: 16 kB of chunks or of WebSocket messages of a byte each are thousands of reads.
+const RECV_BUDGET: usize = 128 * 1024;
+/// What a session receives of it: less, the more there are, so that however many send as fast as they
+/// can, nobody waits longer for his turn.
+const RECV_SHARE: RangeInclusive<usize> = 1024..=64 * 1024;
 /// Connections accepted in one turn.
 const ACCEPT_BUDGET: usize = 64;
 /// Exchanges kept for later, so that a burst does not keep its memory for ever.
@@ -202,6 +211,7 @@ where
             turns: 0,
             running: 0,
             queued: VecDeque::new(),
+            recv_share: *RECV_SHARE.start(),
             again: Vec::new(),
             deadlines: Deadlines::default(),
             date: DateCache::new(),
@@ -231,6 +241,10 @@ where
         self.worker.turns = self.worker.turns.wrapping_add(1);
         self.worker.hears_traffic = self.worker.observer.hears_traffic();
         self.worker.routes.refresh(&self.worker.shared.routes);
+        self.look_again_at_all();
+        let busy = ready.len() + self.worker.again.len();
+        let share = RECV_BUDGET / busy.max(1);
+        self.worker.recv_share = share.clamp(*RECV_SHARE.start(), *RECV_SHARE.end());
         for id in ready {
             self.turn(id.0, now, net, |turn| turn.run());
             self.save_memory(now, net);
@@ -239,8 +253,14 @@ where
         self.save_memory(now, net);
         let mut again = core::mem::take(&mut self.worker.again);
         for slot in again.drain(..) {
-            self.turn(slot, now, net, |turn| turn.run());
-            self.save_memory(now, net);
+            match self.session(slot).and_then(|session| session.again) {
+                None => {}
+                Some(Again::Soon) => {
+                    self.turn(slot, now, net, |turn| turn.run());
+                    self.save_memory(now, net);
+                }
+                Some(Again::Later) => self.worker.again.push(slot),
+            }
         }
         let more_again = core::mem::replace(&mut self.worker.again, again);
         self.worker.again.extend(more_again);
@@ -406,13 +426,26 @@ where
             timers,
             rank: None,
             used: true,
-            again: false,
+            again: None,
             connected: false,
             requests: 0,
             opened_in: self.worker.turns,
         });
         self.worker.open += 1;
         self.turn(id.0, now, net, |turn| turn.run());
+    }
+
+    /// Sessions that had more to do than fits the turn before have waited for this one.
+    fn look_again_at_all(&mut self) {
+        for &slot in &self.worker.again {
+            if let Some(Slot { session: Some(session), .. }) = self.slots.get_mut(slot as usize) {
+                session.again = session.again.and(Some(Again::Soon));
+            }
+        }
+    }
+
+    fn session(&self, slot: u32) -> Option<&Session<S::Stack>> {
+        self.slots.get(slot as usize)?.session.as_ref()
     }
 
     /// Whether a session was accepted in this turn, so that nobody can know yet what it has sent.
@@ -525,8 +558,9 @@ impl<S: Stacks> Worker<S> {
     }
 
     /// Has a session looked at again before the worker waits.
-    fn again(&mut self, session: &mut Session<S::Stack>) {
-        if !core::mem::replace(&mut session.again, true) {
+    fn again(&mut self, session: &mut Session<S::Stack>, when: Again) {
+        if session.again.is_none() {
+            session.again = Some(when);
             self.again.push(session.id.slot());
         }
     }

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::context::{ServerContext, Sessions};
-use super::session::{Phase, SessionId};
+use super::session::{Again, Phase, SessionId};
 use super::work::{Mailbox, Order, Work};
 use super::{Conn, Server, Slot, Worker};
 use crate::handler::ws::{Admission, Completion, Push, Pushed, push};
@@ -156,7 +156,7 @@ where
             (_, Push::Message(_)) => true,
         };
         if is_taken {
-            self.worker.again(session);
+            self.worker.again(session, Again::Soon);
         } else {
             log::debug!(
                 "session {}: closing, it does not read (ws_queue_len = {limit})",

@@ -75,8 +75,8 @@ pub(super) struct Session<S: corosensei::stack::Stack> {
     pub(super) rank: Option<Rank>,
     /// Whether it did something worth a new LRU stamp since the last one.
     pub(super) used: bool,
-    /// Whether it is on the worker's list of sessions to look at again.
-    pub(super) again: bool,
+    /// Present while it is on the worker's list of sessions to look at again.
+    pub(super) again: Option<Again>,
     /// Whether the application was told of it.
     pub(super) connected: bool,
     /// Requests so far.
@@ -113,6 +113,15 @@ impl<S: corosensei::stack::Stack> Session<S> {
         }
         self.phase = Phase::Closing { shut: true };
     }
+}
+
+/// When a session is looked at again before the worker waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Behind all that are ready.
+    Soon,
+    /// In the next turn of the server: it has had one.
+    Later,
 }
 
 /// Which sessions are closed first when a new one needs the place; within a rank, the least recently

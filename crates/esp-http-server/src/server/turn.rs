@@ -13,7 +13,7 @@ use alloc::string::ToString;
 use super::conn::{Conn, Peer};
 use super::event::Notice;
 use super::router::Routed;
-use super::session::{Job, Phase, Session, Timer};
+use super::session::{Again, Job, Phase, Session, Timer};
 use super::transport::{Line, SessionTransport, Still};
 use super::uri_handler::Handler;
 use super::{Stacks, Worker};
@@ -53,6 +53,8 @@ pub(super) struct Used {
     requests: usize,
     /// Bytes that were received and sent.
     len: usize,
+    /// Bytes that were received.
+    received: usize,
 }
 
 /// What became of a session in its turn.
@@ -86,7 +88,8 @@ enum Arrived {
 /// Steps of one session before others have their turn, besides one for each request.
 const TURN_STEPS: usize = 32;
 /// Bytes that one session receives and sends before others have their turn. The step that goes beyond
-/// is finished: it may read 64 kB more, or send what the system takes at once.
+/// is finished: it may send what the system takes at once. What it may receive is less, the more others
+/// there are: `Worker::recv_share`.
 const TURN_LEN: usize = 128 * 1024;
 
 impl<S: Stacks, N: Net> Turn<'_, S, N>
@@ -95,7 +98,7 @@ where
 {
     /// Moves the session on as far as it comes.
     pub(super) fn run(&mut self) -> Fate {
-        self.session.again = false;
+        self.session.again = None;
         while !self.is_used_up() {
             self.used.steps += 1;
             let step = match self.session.phase {
@@ -121,15 +124,16 @@ where
                 }
             }
         }
-        self.worker.again(self.session);
+        self.worker.again(self.session, Again::Later);
         self.rest();
         Fate::Open
     }
 
     fn is_used_up(&self) -> bool {
-        let Used { steps, requests, len } = self.used;
+        let Used { steps, requests, len, received } = self.used;
         let most = self.worker.shared.config.max_requests_per_turn.max(1);
-        len >= TURN_LEN || requests >= most || steps >= TURN_STEPS + requests
+        let is_long = len >= TURN_LEN || received >= self.worker.recv_share;
+        is_long || requests >= most || steps >= TURN_STEPS + requests
     }
 
     /// Before HTTP: the TLS handshake.
@@ -384,7 +388,7 @@ where
                 return Flushed::All;
             }
             if has_sent && self.used.len >= TURN_LEN {
-                self.worker.again(self.session);
+                self.worker.again(self.session, Again::Later);
                 return Flushed::Blocked;
             }
             let waiting_len = tx.len();
@@ -411,7 +415,7 @@ where
                 }
                 Err(Still::AskAgain) => {
                     self.session.timers.stop(Timer::Send);
-                    self.worker.again(self.session);
+                    self.worker.again(self.session, Again::Soon);
                     return Flushed::Blocked;
                 }
                 Err(Still::Failed(error)) => {
@@ -433,7 +437,7 @@ where
         let (exchange, transport) = conn.line();
         let exchange = exchange.expect("a session that reads has buffers");
         let most = self.worker.shared.config.recv_buffer_len;
-        exchange.reserve_read(most);
+        exchange.reserve_read(most, self.worker.recv_share);
         match Line::new(self.net, id, transport).recv(&mut exchange.rx) {
             Ok(0) => {
                 conn.peer = Peer::Finished;
@@ -442,6 +446,7 @@ where
             Ok(len) => {
                 exchange.note_read(len, most);
                 self.used.len += len;
+                self.used.received += len;
                 let has_waited = !exchange.recv_spent.is_zero();
                 if let Some(ws) = &mut conn.ws {
                     let most = self.worker.shared.config.ws_control_frames_per_sec;
@@ -457,7 +462,7 @@ where
             }
             Err(Still::Blocked) => Arrived::Nothing,
             Err(Still::AskAgain) => {
-                self.worker.again(self.session);
+                self.worker.again(self.session, Again::Soon);
                 Arrived::Nothing
             }
             Err(Still::Failed(error)) => {

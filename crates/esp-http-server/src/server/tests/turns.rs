@@ -80,7 +80,8 @@ fn no_request_in_a_turn_means_one() {
 }
 
 /// A turn is 128 kB long, and its last step may add half as much; one call has time for two of them.
-const MOST: usize = 2 * (128 + 64) * 1024 + 4096;
+/// What one call may move: a turn of 128 kB, whose last step may add as much again as 64 kB.
+const MOST: usize = (128 + 64) * 1024 + 4096;
 
 #[test]
 fn an_upload_lets_others_be_served_in_between() {
@@ -136,4 +137,27 @@ fn an_unread_body_is_dropped_in_turns_too() {
     assert!(large.unread() >= 3_000_000 - MOST, "{}", large.unread());
     engine.run();
     large.expect(ok("") + &ok("/a"));
+}
+
+/// However many send as fast as they can, a turn of the server stays as long.
+#[test]
+fn the_more_clients_send_the_less_is_received_of_each_in_a_turn() {
+    for (count, share) in [(1, 64 * 1024), (2, 64 * 1024), (4, 32 * 1024), (64, 2048), (500, 1024)]
+    {
+        let engine = engine(&Log::default());
+        let clients: Vec<_> = (0..count).map(|_| engine.connect()).collect();
+        clients.iter().for_each(|client| client.put(post("/upload", &"x".repeat(400_000))));
+        while clients.iter().any(|client| client.unread() > 399_000) {
+            engine.poll_once();
+        }
+        let before: Vec<_> = clients.iter().map(|client| client.unread()).collect();
+        engine.poll_once();
+        for (client, before) in clients.iter().zip(before) {
+            let moved = before - client.unread();
+            // The last read begins below the share.
+            assert!((1..=2 * share).contains(&moved), "{moved} of one of {count}");
+        }
+        engine.run();
+        clients.iter().for_each(|client| client.expect(ok("/upload")));
+    }
 }

@@ -135,7 +135,7 @@ where
             }
         }
         let rank = if *requests > 0 { Rank::Http } else { Rank::New };
-        (!*again && !is_sending).then_some(rank)
+        (again.is_none() && !is_sending).then_some(rank)
     }
 
     fn rest_as_ws(&mut self) -> Rank {
