@@ -25,8 +25,8 @@ ROUTES = {
     "/ws-deflate": ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*", "12.*", "13.*"],
     "/ws-context": ["12.*", "13.*"],
 }
-# Group 9 sends 4 MB in frames of 64 bytes.
-FRAGMENTS = "65536"
+# Group 9 sends 4 MB in frames of 64 bytes, and one more to end it.
+FRAGMENTS = "131072"
 # Seconds in which the testbed has to say where it listens.
 PATIENCE = 20
 
