@@ -3,6 +3,7 @@
 //! | for | in |
 //! |---|---|
 //! | the turn of the server: timers, ready sessions, queued work, accept | this file |
+//! | what the sessions of a worker have in common | `worker.rs` |
 //! | the turn of one session, its life as a state machine | `turn.rs`, `turn/` |
 //! | the session table's row, phases, timers | `session.rs` |
 //! | what travels to the handler and back | `conn.rs`; of it, what sessions share: `entrance.rs` |
@@ -22,15 +23,12 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use core::ops::RangeInclusive;
 
 #[cfg(feature = "deflate")]
 use crate::handler::ws::SharedDeflater;
 use crate::handler::{Stacks, contain};
 use crate::net::{Net, NetId};
-use crate::proto::method::Method;
-use crate::proto::status::Status;
 use crate::time::Instant;
 
 mod builder;
@@ -60,6 +58,7 @@ mod transport;
 mod turn;
 mod uri_handler;
 mod work;
+mod worker;
 #[cfg(feature = "std")]
 mod worker_thread;
 mod ws_client;
@@ -83,9 +82,8 @@ pub use event::{
     Events, HTTP_SERVER_EVENT, HttpEvent, HttpEvents, Notice, Observer, SessionNotice,
 };
 use lru::{Line, Links, Ranks};
-use memory::{Memory, Worth};
-use published::{Kept, Snapshot};
-use router::Routed;
+use memory::Memory;
+use published::Snapshot;
 pub(crate) use routes::Found;
 use routes::RoutesView;
 pub use session::SessionId;
@@ -492,171 +490,6 @@ where
             }
             Some(at) if now >= at => slots.for_each(|slot| self.close(slot, now, net)),
             Some(_) => {}
-        }
-    }
-}
-
-impl<S: Stacks> Worker<S> {
-    fn mailbox(&self) -> &Mailbox {
-        &self.shared.mailboxes[usize::from(self.number)]
-    }
-
-    /// Makes sure that `conn` has buffers.
-    fn lend(&mut self, conn: &mut Conn) {
-        if conn.exchange.is_none() {
-            let exchange = match self.spare.pop() {
-                Some(exchange) => {
-                    self.memory.release(exchange.kept_len);
-                    exchange
-                }
-                None => Box::new(Exchange::new()),
-            };
-            conn.exchange = Some(exchange);
-        }
-    }
-
-    /// Takes the buffers of `conn` back.
-    fn reclaim(&mut self, conn: &mut Conn) {
-        if let Some(mut exchange) = conn.exchange.take()
-            && exchange.recycle()
-            && self.spare.len() < SPARE_MAX
-        {
-            exchange.kept_len = exchange.held_len();
-            self.memory.keep(exchange.kept_len);
-            self.spare.push(exchange);
-        }
-    }
-
-    /// Finds the handler for a request; `None` if the application's match function panicked.
-    fn route(&mut self, method: Method, path: &str) -> Option<Routed<Found>> {
-        self.routes.route(&self.shared.routes, method, path)
-    }
-
-    /// The error handlers, as they are registered now.
-    fn err_handlers(&mut self) -> &Kept<ErrHandlers> {
-        self.err_handlers.newest(&self.shared.err_handlers)
-    }
-
-    /// Lets a response that is written now tell the date.
-    fn stamp(&mut self, conn: &mut Conn, now: Instant) {
-        conn.io_mut().date = self.date.at(now, self.shared.hooks.wall_clock.as_ref()).copied();
-    }
-
-    /// A response has begun.
-    fn tell_of_response(&mut self, session: SessionId, status: Status) {
-        if status.is_error() {
-            self.observer.notice(Notice::Error(session, status));
-        }
-        self.tell_traffic(Notice::HeadersSent(session));
-    }
-
-    /// Tells of what happens all the time, if anybody listens.
-    fn tell_traffic(&mut self, notice: Notice<'_>) {
-        if self.hears_traffic {
-            self.observer.notice(notice);
-        }
-    }
-
-    /// Has a session looked at again before the worker waits.
-    fn again(&mut self, session: &mut Session<S::Stack>, when: Again) {
-        if session.again.is_none() {
-            session.again = Some(when);
-            self.again.push(session.id.slot());
-        }
-    }
-
-    /// Whether another handler may start.
-    fn has_turn(&self) -> bool {
-        self.running == 0 || self.shared.config.handler_mode == HandlerMode::Concurrent
-    }
-
-    /// Takes a session out of the queue, which must not fill with those that have left while one
-    /// handler holds up all others.
-    fn dequeue(&mut self, session: SessionId) {
-        // Those that leave are mostly those that have waited for longest, at the front.
-        if let Some(at) = self.queued.iter().position(|queued| *queued == session) {
-            self.queued.remove(at);
-        }
-    }
-
-    /// The session to close for a new one.
-    fn victim(&self) -> Option<u32> {
-        // A flood of connections that say nothing gets a quarter of the places from sessions that
-        // have been served, and then only its own. New ones have that quarter to begin in.
-        let spared = self.limit.div_ceil(4);
-        let first_to_go = || self.links.first_to_go(&self.ranks, spared, self.turns);
-        self.shared.config.lru_purge_enable.then(first_to_go)?
-    }
-
-    /// Whether whoever is at `peer` has as many sessions as it may, and which of them may be closed
-    /// for a new one.
-    fn full_client(&self, peer: Option<SocketAddr>) -> Option<Option<u32>> {
-        let own = self.clients.as_ref()?.full(peer?.ip(), self.turns)?;
-        Some(own.filter(|_| self.shared.config.lru_purge_enable))
-    }
-
-    /// Puts a session where it belongs among those that may be closed for a new one.
-    fn set_rank(&mut self, session: &mut Session<S::Stack>, rank: Option<Rank>) {
-        let slot = session.id.slot();
-        let before = core::mem::replace(&mut session.rank, rank);
-        if !core::mem::take(&mut session.used) && before == rank {
-            return;
-        }
-        if let Some(before) = before.filter(|_| before != rank) {
-            self.links.remove(&mut self.ranks[before as usize], slot);
-        }
-        if let Some(rank) = rank {
-            self.links.touch(&mut self.ranks[rank as usize], slot, self.turns);
-        }
-        if let Some(clients) = &mut self.clients {
-            clients.ranked(slot, before, rank, self.turns);
-        }
-    }
-
-    fn removed(&mut self, mut session: Session<S::Stack>) {
-        debug_assert!(!matches!(session.phase, Phase::Handling { .. }), "a task is never dropped");
-        self.open -= 1;
-        if let Phase::Queued { .. } = session.phase {
-            self.dequeue(session.id);
-        }
-        self.deadlines.remove(session.id.slot());
-        self.set_rank(&mut session, None);
-        self.memory.note(session.id.slot(), 0, Worth::Served);
-        if let Some(clients) = &mut self.clients {
-            clients.closed(session.id.slot());
-        }
-        if let Some(conn) = session.own_conn() {
-            if let Some(exchange) = &mut conn.exchange {
-                exchange.discard();
-            }
-            self.reclaim(conn);
-        }
-        if session.connected {
-            self.mailbox().session_closed(session.id);
-            self.end_ws(&mut session);
-            self.shared.hooks.tell_closed(session.id);
-        }
-        // Observers are told last, and yet of whom.
-        let peer = session.conn.as_ref().and_then(|conn| conn.peer_addr);
-        let entrance = session.conn.as_ref().and_then(|conn| conn.entrance());
-        if let Some(conn) = session.own_conn() {
-            conn.drop_attached();
-        }
-        if session.connected {
-            let transport_ctx = entrance.as_ref().and_then(|entrance| entrance.transport_ctx());
-            let notice = SessionNotice { session: session.id, peer, transport_ctx };
-            self.observer.notice(Notice::Disconnected(notice));
-        }
-        if contain(|| drop(entrance)).is_none() {
-            log::error!("session {}: its transport's context panicked when dropped", session.id);
-        }
-    }
-
-    /// Tells how a WebSocket has ended, and those who wait for what it was sent that it is gone.
-    fn end_ws(&self, session: &mut Session<S::Stack>) {
-        if let Some(ws) = session.conn.as_mut().and_then(|conn| conn.ws.as_mut()) {
-            let closed = ws.take_closed();
-            self.shared.hooks.tell_ws_closed(session.id, closed);
         }
     }
 }

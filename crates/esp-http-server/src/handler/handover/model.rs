@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 
 use super::*;
 use crate::ServerBuilder;
@@ -94,6 +94,15 @@ fn work(thread: Arc<Handover>) {
     thread.send_back(conn, Ask::Done);
 }
 
+/// An engine that has just handed the connection over to a thread.
+fn begin() -> (Engine, JoinHandle<()>, Arc<AtomicUsize>) {
+    let mut engine = Engine::new();
+    let (there, dropped) = (engine.thread.clone(), engine.dropped.clone());
+    let thread = thread::spawn(move || work(there));
+    assert!(engine.hand());
+    (engine, thread, dropped)
+}
+
 fn check(threads: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
@@ -103,10 +112,7 @@ fn check(threads: impl Fn() + Send + Sync + 'static) {
 #[test]
 fn a_request_goes_there_and_back_and_there_and_back() {
     check(|| {
-        let mut engine = Engine::new();
-        let (there, dropped) = (engine.thread.clone(), engine.dropped.clone());
-        let thread = thread::spawn(move || work(there));
-        assert!(engine.hand());
+        let (mut engine, thread, dropped) = begin();
         assert!(matches!(engine.await_return(), Ask::Wait(_)));
         assert!(engine.hand());
         assert!(matches!(engine.await_return(), Ask::Done));
@@ -120,10 +126,7 @@ fn a_request_goes_there_and_back_and_there_and_back() {
 #[test]
 fn a_session_that_ends_while_its_thread_is_anywhere_wakes_it() {
     check(|| {
-        let mut engine = Engine::new();
-        let (there, dropped) = (engine.thread.clone(), engine.dropped.clone());
-        let thread = thread::spawn(move || work(there));
-        assert!(engine.hand());
+        let (mut engine, thread, dropped) = begin();
         let mailbox_of = engine.close();
         // The engine goes on without it; then the engine ends, too.
         let mut batch = VecDeque::new();
@@ -138,10 +141,7 @@ fn a_session_that_ends_while_its_thread_is_anywhere_wakes_it() {
 #[test]
 fn a_session_that_ends_while_its_thread_waits_hands_the_connection_over() {
     check(|| {
-        let mut engine = Engine::new();
-        let (there, dropped) = (engine.thread.clone(), engine.dropped.clone());
-        let thread = thread::spawn(move || work(there));
-        assert!(engine.hand());
+        let (mut engine, thread, dropped) = begin();
         assert!(matches!(engine.await_return(), Ask::Wait(_)));
         engine.side.end(engine.conn.take().unwrap());
         let mailbox_of = engine.close();
@@ -154,10 +154,7 @@ fn a_session_that_ends_while_its_thread_waits_hands_the_connection_over() {
 #[test]
 fn an_engine_that_ends_before_its_session_wakes_the_thread() {
     check(|| {
-        let mut engine = Engine::new();
-        let (there, dropped) = (engine.thread.clone(), engine.dropped.clone());
-        let thread = thread::spawn(move || work(there));
-        assert!(engine.hand());
+        let (mut engine, thread, dropped) = begin();
         // As when it panics in the middle of what it was doing.
         engine.thread.shared.mailboxes[0].abandon();
         drop(engine.close());
