@@ -326,23 +326,20 @@ class Interactive:
 class KeysAndEnds(TestbedCase):
     def test_keys_are_updated_whenever_the_client_likes(self):
         with Interactive(self.server, "1.3") as client:
-            client.expect(b"Verify return code: 0")
-            for _ in range(3):
-                client.type(b"K\n")  # asks for ours, too
-                client.expect(b"KEYUPDATE")
-                client.output = b""
-                client.type(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                client.expect(PAGE)
+            self.update_keys(client, b"K", 3)  # asks for ours, too
 
     def test_keys_of_the_client_alone_are_updated_too(self):
         with Interactive(self.server, "1.3") as client:
-            client.expect(b"Verify return code: 0")
-            for _ in range(40):  # more than may follow each other without data
-                client.type(b"k\n")
-                client.expect(b"KEYUPDATE")
-                client.output = b""
-                client.type(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                client.expect(PAGE)
+            self.update_keys(client, b"k", 40)  # more than may follow each other without data
+
+    def update_keys(self, client, command, times):
+        client.expect(b"Verify return code: 0")
+        for _ in range(times):
+            client.type(command + b"\n")
+            client.expect(b"KEYUPDATE")
+            client.output = b""
+            client.type(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            client.expect(PAGE)
 
     def test_renegotiation_is_refused(self):
         with Interactive(self.server, "1.2") as client:
