@@ -2,7 +2,7 @@
 //!
 //! | for | in |
 //! |---|---|
-//! | the turn of the server: timers, ready sessions, queued work, accept | this file |
+//! | the turn of the server: ready sessions, queued work, timers, accept | this file |
 //! | what the sessions of a worker have in common | `worker.rs` |
 //! | the turn of one session, its life as a state machine | `turn.rs`, `turn/` |
 //! | the session table's row, phases, timers | `session.rs` |
@@ -240,28 +240,14 @@ where
         self.worker.hears_traffic = self.worker.observer.hears_traffic();
         self.worker.routes.refresh(&self.worker.shared.routes);
         self.look_again_at_all();
-        let busy = ready.len() + self.worker.again.len();
-        let share = RECV_BUDGET / busy.max(1);
-        self.worker.recv_share = share.clamp(*RECV_SHARE.start(), *RECV_SHARE.end());
+        self.worker.share_out(ready.len());
         for id in ready {
             self.turn(id.0, now, net, |turn| turn.run());
             self.save_memory(now, net);
         }
         self.do_work(Mailbox::take, now, net);
         self.save_memory(now, net);
-        let mut again = core::mem::take(&mut self.worker.again);
-        for slot in again.drain(..) {
-            match self.session(slot).and_then(|session| session.again) {
-                None => {}
-                Some(Again::Soon) => {
-                    self.turn(slot, now, net, |turn| turn.run());
-                    self.save_memory(now, net);
-                }
-                Some(Again::Later) => self.worker.again.push(slot),
-            }
-        }
-        let more_again = core::mem::replace(&mut self.worker.again, again);
-        self.worker.again.extend(more_again);
+        self.run_again(now, net);
         // Behind everything that is there already: who was in time need not pay for others having
         // kept this worker busy.
         while let Some(slot) = self.worker.deadlines.pop_due(now) {
@@ -440,6 +426,23 @@ where
                 session.again = session.again.and(Some(Again::Soon));
             }
         }
+    }
+
+    /// Lets sessions go on that have more to do, but for those that have had their turn already.
+    fn run_again<N: Net>(&mut self, now: Instant, net: &mut N) {
+        let mut again = core::mem::take(&mut self.worker.again);
+        for slot in again.drain(..) {
+            match self.session(slot).and_then(|session| session.again) {
+                None => {}
+                Some(Again::Soon) => {
+                    self.turn(slot, now, net, |turn| turn.run());
+                    self.save_memory(now, net);
+                }
+                Some(Again::Later) => self.worker.again.push(slot),
+            }
+        }
+        let more_again = core::mem::replace(&mut self.worker.again, again);
+        self.worker.again.extend(more_again);
     }
 
     fn session(&self, slot: u32) -> Option<&Session<S::Stack>> {

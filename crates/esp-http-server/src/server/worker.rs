@@ -10,7 +10,9 @@ use super::published::Kept;
 use super::router::Routed;
 use super::session::{Again, Phase, Rank, Session, SessionId};
 use super::work::Mailbox;
-use super::{Conn, ErrHandlers, Exchange, Found, HandlerMode, SPARE_MAX, Worker};
+use super::{
+    Conn, ErrHandlers, Exchange, Found, HandlerMode, RECV_BUDGET, RECV_SHARE, SPARE_MAX, Worker,
+};
 use crate::handler::{Stacks, contain};
 use crate::proto::method::Method;
 use crate::proto::status::Status;
@@ -19,6 +21,14 @@ use crate::time::Instant;
 impl<S: Stacks> Worker<S> {
     pub(super) fn mailbox(&self) -> &Mailbox {
         &self.shared.mailboxes[usize::from(self.number)]
+    }
+
+    /// Shares out what may be received in this turn, among those that are ready and those that have more
+    /// to do.
+    pub(super) fn share_out(&mut self, ready: usize) {
+        let busy = ready + self.again.len();
+        let share = RECV_BUDGET / busy.max(1);
+        self.recv_share = share.clamp(*RECV_SHARE.start(), *RECV_SHARE.end());
     }
 
     /// Makes sure that `conn` has buffers.
