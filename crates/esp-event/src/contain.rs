@@ -11,9 +11,22 @@ pub(crate) fn contain(what: &dyn Display, user_code: impl FnOnce()) {
     // What the user code left half done is the user's own, as with a thread that panicked.
     if let Err(panic) = catch_unwind(AssertUnwindSafe(user_code)) {
         log::error!("{what} panicked: {}", message(&*panic));
-        // A payload may panic when it is dropped. There is no end to this, and no use in it.
-        core::mem::forget(panic);
+        drop_thrown(panic);
     }
+}
+
+/// A payload may panic when it is dropped, and so may that one's. What goes on so without end is leaked.
+#[cfg(feature = "std")]
+fn drop_thrown(mut thrown: alloc::boxed::Box<dyn core::any::Any + Send>) {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    for _ in 0..16 {
+        match catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
+            Ok(()) => return,
+            Err(again) => thrown = again,
+        }
+    }
+    core::mem::forget(thrown);
 }
 
 #[cfg(feature = "std")]

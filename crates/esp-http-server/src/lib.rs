@@ -119,6 +119,8 @@ pub use error::{Error, HandlerError, Result};
 pub use front::HttpServer;
 #[cfg(feature = "std")]
 pub use handler::DetachedRequest;
+#[doc(hidden)] // for layers of this project
+pub use handler::contain;
 pub use handler::{
     Chunks, ControlFrames, EventStream, Fragments, KeepAlive, Message, RawResponse, Request,
     Response, Stacks, WsClosed, WsClosedBy, WsFrame, WsQueuePolicy, WsRequest,

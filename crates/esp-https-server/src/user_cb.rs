@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;
 
-use esp_http_server::{SessionId, SessionNotice};
+use esp_http_server::{SessionId, SessionNotice, contain};
 
 use crate::open_error::LastError;
 use crate::tls_info::TlsInfo;
@@ -67,7 +67,7 @@ impl UserCallback {
     }
 
     pub(crate) fn call(&self, event: UserCallbackEvent<'_>) {
-        if !contain(|| (self.0)(event)) {
+        if contain(|| (self.0)(event)).is_none() {
             log::error!("user_cb panicked");
         }
     }
@@ -77,28 +77,6 @@ impl<'a> UserCallbackSession<'a> {
     pub(crate) fn of(notice: SessionNotice<'a>) -> Self {
         let tls = notice.transport_ctx.and_then(|ctx| ctx.downcast_ref());
         Self { session: notice.session, peer: notice.peer, tls }
-    }
-}
-
-/// Whether the application's code came to its end. Without `std` a panic ends the program.
-fn contain(user_code: impl FnOnce()) -> bool {
-    #[cfg(feature = "std")]
-    {
-        // Nothing that it could have left half done is ours.
-        let user_code = core::panic::AssertUnwindSafe(user_code);
-        match std::panic::catch_unwind(user_code) {
-            Ok(()) => true,
-            Err(thrown) => {
-                // What was thrown may panic again when it is dropped.
-                core::mem::forget(thrown);
-                false
-            }
-        }
-    }
-    #[cfg(not(feature = "std"))]
-    {
-        user_code();
-        true
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Clock, EpollNet, Listener, StackPool, listen};
 use crate::error::{Error, Result};
 use crate::net::Net;
 use crate::server::{
-    HttpConfig, Lifetime, ListenAddr, Server, ServerBuilder, ServerHandle, Shared, Transport,
+    HttpConfig, Lifetime, ListenAddr, Server, ServerBuilder, ServerHandle, Transport,
     is_worker_thread,
 };
 
@@ -130,19 +130,20 @@ impl<T: Transport> ServerBuilder<T> {
         let addrs = listeners[0].iter().map(Listener::local_addr).collect();
         let transport = Arc::new(transport);
         let clock = Clock::start();
-        let handle = ServerHandle::new(shared.clone());
-        let mut server = HttpServer { handle, addrs, workers: Mutex::new(Vec::new()) };
-        let lifetime = Lifetime::begin(transport.observer(events.clone()));
+        let handle = ServerHandle::new(shared.reach.clone());
+        let mut server =
+            HttpServer { handle: handle.clone(), addrs, workers: Mutex::new(Vec::new()) };
+        let lifetime = Lifetime::begin(transport.observer(events.clone()), shared.clone());
 
         for (number, listeners) in listeners.into_iter().enumerate() {
             let net = epoll_net(listeners, clock)?;
             let waker = net.waker();
             let (shared, transport) = (shared.clone(), transport.clone());
-            let (events, lifetime) = (events.clone(), lifetime.clone());
+            let (handle, events, lifetime) = (handle.clone(), events.clone(), lifetime.clone());
             let worker = thread::Builder::new()
                 .name(format!("httpd-{number}"))
                 .spawn(move || {
-                    let _guard = PanicGuard { shared: shared.clone(), number };
+                    let _guard = PanicGuard { handle, number };
                     let stacks = StackPool::new(shared.config.stack_size, STACKS_KEPT);
                     let observer = transport.observer(events);
                     let server = Server::new(shared, number as u16, stacks, observer, lifetime);
@@ -171,7 +172,7 @@ fn run(mut server: Server<StackPool>, mut net: impl Net, clock: Clock) {
 /// Stops the whole server when its worker panics, which is a bug of ours: a server without one of its
 /// workers would go on answering only some of its clients, and nobody would know.
 struct PanicGuard {
-    shared: Arc<Shared>,
+    handle: ServerHandle,
     number: usize,
 }
 
@@ -179,7 +180,7 @@ impl Drop for PanicGuard {
     fn drop(&mut self) {
         if thread::panicking() {
             log::error!("worker {} panicked; stopping the server", self.number);
-            ServerHandle::new(self.shared.clone()).stop();
+            self.handle.stop();
         }
     }
 }

@@ -10,11 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::errors::note_failure;
-use super::handover::{Ask, Handover};
+use super::handover::{Ask, Handover, let_go};
 use super::request::Request;
 use super::task::{Link, Outcome};
 use crate::error::{Error, HandlerError, Result};
-use crate::server::{Conn, Peer, Reply, ServerHandle, SessionId};
+use crate::server::{Conn, Peer, Reply, ServerHandle, SessionId, UriHandler};
 
 impl Request<'_> {
     /// Detaches the request from its handler, to be answered from another thread (upstream's
@@ -91,9 +91,9 @@ impl Request<'_> {
         if conn.io().detached.is_some() {
             return Err(Error::Detached);
         }
-        let (side, handover) = Handover::new(conn.id, conn.shared.clone(), route);
+        let (side, handover) = Handover::new(conn.id, conn.shared.reach.clone(), route);
         conn.io_mut().detached = Some(side);
-        Ok(DetachedRequest { handover, conn: Mutex::new(None) })
+        Ok(DetachedRequest { handover, conn: Mutex::new(None), route: None })
     }
 }
 
@@ -113,7 +113,9 @@ impl Request<'_> {
 ///
 /// When the client leaves, or somebody closes the session, [`peer`](Self::peer) tells, and calls
 /// answer [`Error::Closed`]. Stopping the server waits for detached requests as it does for handlers,
-/// and cuts them off after `stop_timeout`. One that outlives its session or its server does no harm.
+/// and cuts them off after `stop_timeout`. One that outlives its session or its server does no harm;
+/// but from the first [`request`](Self::request) on it keeps its handler and the server's context, so
+/// whoever parks it where those find it takes it out again.
 ///
 /// Only a thread that doesn't drive a server itself can wait: in a handler, a hook or a work function
 /// all that need not wait works, and the rest is [`Error::WouldBlockWorker`]. Dropping and completing
@@ -127,6 +129,8 @@ pub struct DetachedRequest {
     /// Once it was taken over from the handler. Never locked: the mutex makes this `Sync`, so that
     /// the error of a channel which carries it turns into ours with `?`.
     conn: Mutex<Option<Box<Conn>>>,
+    /// Comes with it.
+    route: Option<Arc<UriHandler>>,
 }
 
 impl DetachedRequest {
@@ -141,9 +145,13 @@ impl DetachedRequest {
         let conn = self.conn.get_mut().unwrap_or_else(PoisonError::into_inner);
         match conn {
             Some(_) => self.handover.check()?,
-            None => *conn = Some(self.handover.claim()?),
+            None => {
+                let (claimed, route) = self.handover.claim()?;
+                *conn = Some(claimed);
+                self.route = route;
+            }
         }
-        Ok(Request::new(Link::detached(conn, &self.handover)))
+        Ok(Request::new(Link::detached(conn, &self.handover, self.route.as_ref())))
     }
 
     /// Has `handler` answer the request, and gives the session back. It is an ordinary handler: when
@@ -190,7 +198,7 @@ impl DetachedRequest {
 
     /// The server.
     pub fn server(&self) -> ServerHandle {
-        ServerHandle::new(self.handover.shared.clone())
+        ServerHandle::new(self.handover.reach.clone())
     }
 
     /// What the client still does: a cheap question, which waits for nothing.
@@ -227,6 +235,7 @@ impl Drop for DetachedRequest {
         };
         // Whoever completes it has asked before.
         let _ = self.end(&outcome);
+        let_go(self.route.take());
     }
 }
 

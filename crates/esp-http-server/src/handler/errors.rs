@@ -235,7 +235,8 @@ impl Request<'_> {
         };
         conn.io_mut().failure = Some(failure);
         conn.keep_alive &= !always_closes(code);
-        let registered = || conn.shared.err_handlers.peek(|handlers| handlers.of(code).cloned());
+        let registered =
+            || conn.shared.reach.err_handlers.peek(|handlers| handlers.of(code).cloned());
         match if is_nested { None } else { registered() } {
             Some(handler) => self.call_err_handler(&*handler, code),
             None => {

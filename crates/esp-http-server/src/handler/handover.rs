@@ -27,22 +27,21 @@ use core::fmt;
 
 use super::task::{Wait, Wake, contain};
 use crate::error::{Error, Result};
-use crate::server::{
-    Conn, DateLine, Found, Peer, SessionId, Shared, UriHandler, date_now, is_worker_thread,
-};
+use crate::server::{Conn, Found, Peer, Reach, SessionId, UriHandler, is_worker_thread};
 use crate::sync::Monitor;
 
 /// What the engine and one detached request share.
 pub(crate) struct Handover {
     pub(super) session: SessionId,
-    pub(super) shared: Arc<Shared>,
-    /// What was registered for the request's URI.
-    route: Option<Arc<UriHandler>>,
+    pub(super) reach: Arc<Reach>,
     state: Monitor<State>,
 }
 
 struct State {
     stage: Stage,
+    /// What was registered for the request's URI, until the request is over: whoever holds one then may
+    /// be held by that.
+    route: Option<Arc<UriHandler>>,
     /// Why the thread has nothing more to do, as soon as that is so.
     over: Option<Over>,
     /// What the engine knows of the peer.
@@ -76,27 +75,28 @@ impl Handover {
     /// A request that is about to be detached: the engine's side, and the thread's.
     pub(super) fn new(
         session: SessionId,
-        shared: Arc<Shared>,
+        reach: Arc<Reach>,
         route: Option<Arc<UriHandler>>,
     ) -> (EngineSide, Arc<Self>) {
-        let state = State { stage: Stage::Pending, over: None, peer: Peer::Sending };
-        let handover = Arc::new(Self { session, shared, route, state: Monitor::new(state) });
+        let state = State { stage: Stage::Pending, route, over: None, peer: Peer::Sending };
+        let handover = Arc::new(Self { session, reach, state: Monitor::new(state) });
         (EngineSide(handover.clone()), handover)
     }
 
-    /// Takes the connection, which the thread has never had, as soon as the handler has returned.
+    /// Takes the connection, which the thread has never had, as soon as the handler has returned; with
+    /// what was registered for the request's URI.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] if the session has ended, [`Error::ResponseStarted`] if the handler has
     /// answered; [`Error::WouldBlockWorker`].
-    pub(super) fn claim(&self) -> Result<Box<Conn>> {
+    pub(super) fn claim(&self) -> Result<(Box<Conn>, Option<Arc<UriHandler>>)> {
         self.state.wait_for(|state| {
             if let Err(error) = state.check() {
                 return Some(Err(error));
             }
             match core::mem::replace(&mut state.stage, Stage::Taken) {
-                Stage::Offered(conn) => return Some(Ok(conn)),
+                Stage::Offered(conn) => return Some(Ok((conn, state.route.clone()))),
                 stage => state.stage = stage,
             }
             is_worker_thread().then_some(Err(Error::WouldBlockWorker))
@@ -131,16 +131,7 @@ impl Handover {
     /// Lets the engine have the connection.
     pub(super) fn send_back(self: &Arc<Self>, conn: Box<Conn>, ask: Ask) {
         let back = Return { handover: self.clone(), conn: Some(conn), ask };
-        self.shared.mailboxes[self.session.worker()].push_return(back);
-    }
-
-    pub(super) fn route(&self) -> Option<&Arc<UriHandler>> {
-        self.route.as_ref()
-    }
-
-    /// The value of `Date` for a response that is written now.
-    pub(super) fn date(&self) -> Option<DateLine> {
-        date_now(self.shared.hooks.wall_clock.as_ref())
+        self.reach.mailboxes[self.session.worker()].push_return(back);
     }
 
     /// Whether the session goes on with this request.
@@ -170,26 +161,26 @@ impl Handover {
                 state.peer = Peer::Gone;
             }
             // What nobody has claimed nobody gets any more.
-            match core::mem::replace(&mut state.stage, Stage::Taken) {
+            let conn = match core::mem::replace(&mut state.stage, Stage::Taken) {
                 Stage::Offered(conn) => Some(conn),
                 stage => {
                     state.stage = stage;
                     None
                 }
-            }
+            };
+            (conn, state.route.take())
         });
-        drop(unclaimed);
+        let (conn, route) = unclaimed;
+        drop(conn);
+        let_go(route);
     }
 }
 
-impl Drop for Handover {
-    /// The last of both sides may be the last to hold what the application has registered: a panic in
-    /// that ends nothing else.
-    fn drop(&mut self) {
-        let route = self.route.take();
-        if contain(|| drop(route)).is_none() {
-            log::error!("a handler that was removed panicked when it was dropped");
-        }
+/// Whoever lets go of what the application has registered may be the last to hold it: a panic in that
+/// ends nothing else.
+pub(super) fn let_go(route: Option<Arc<UriHandler>>) {
+    if contain(|| drop(route)).is_none() {
+        log::error!("a handler that was removed panicked when it was dropped");
     }
 }
 
@@ -232,7 +223,7 @@ impl EngineSide {
 
     /// The handler that has detached the request.
     pub(crate) fn route(&self) -> Option<Found> {
-        self.0.route().cloned().map(Found::new)
+        self.0.state.with(|state| state.route.clone()).map(Found::new)
     }
 
     /// The request is answered where it came from, after all.

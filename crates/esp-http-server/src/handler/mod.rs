@@ -42,8 +42,8 @@ pub use raw::RawResponse;
 pub(crate) use reply::write_simple;
 pub use request::Request;
 pub use response::Response;
-pub use task::Stacks;
-pub(crate) use task::{Link, Outcome, Resumed, Task, Wait, Wake, contain};
+pub(crate) use task::{Link, Outcome, Resumed, Task, Wait, Wake};
+pub use task::{Stacks, contain};
 pub use ws::{
     ControlFrames, Fragments, KeepAlive, Message, WsClosed, WsClosedBy, WsFrame, WsQueuePolicy,
     WsRequest,

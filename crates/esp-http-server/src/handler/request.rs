@@ -174,7 +174,7 @@ impl<'t> Request<'t> {
 
     /// The server.
     pub fn server(&self) -> ServerHandle {
-        ServerHandle::new(self.link.conn().shared.clone())
+        ServerHandle::new(self.link.conn().shared.reach.clone())
     }
 
     /// Reads from the body into `buf` (upstream's `httpd_req_recv`); waits while nothing is there.

@@ -31,9 +31,9 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 #[cfg(feature = "std")]
 use super::handover::Handover;
 use crate::error::{Error, HandlerError};
-#[cfg(feature = "std")]
-use crate::server::is_worker_thread;
 use crate::server::{Conn, UriHandler};
+#[cfg(feature = "std")]
+use crate::server::{date_now, is_worker_thread};
 
 /// Where stacks for handlers come from.
 pub trait Stacks {
@@ -153,15 +153,20 @@ impl<'t> Link<'t> {
 
     /// The line of a detached request, which has its connection.
     #[cfg(feature = "std")]
-    pub(super) fn detached(conn: &'t mut Option<Box<Conn>>, handover: &'t Arc<Handover>) -> Self {
-        Self { conn, way: Way::Thread(handover), route: handover.route() }
+    pub(super) fn detached(
+        conn: &'t mut Option<Box<Conn>>,
+        handover: &'t Arc<Handover>,
+        route: Option<&'t Arc<UriHandler>>,
+    ) -> Self {
+        Self { conn, way: Way::Thread(handover), route }
     }
 
     /// Lets a response that is written now tell the date, as the engine does when it resumes a task.
     pub(super) fn stamp(&mut self) {
         #[cfg(feature = "std")]
-        if let Way::Thread(handover) = self.way {
-            self.conn_mut().io_mut().date = handover.date();
+        if let Way::Thread(_) = self.way {
+            let conn = self.conn_mut();
+            conn.io_mut().date = date_now(conn.shared.hooks.wall_clock.as_ref());
         }
     }
 
@@ -251,7 +256,7 @@ impl<'t> Link<'t> {
 /// Runs code of the application's; `None` if it panicked.
 ///
 /// Without `std` a panic can't be caught: the program's panic handler has the last word.
-pub(crate) fn contain<R>(user_code: impl FnOnce() -> R) -> Option<R> {
+pub fn contain<R>(user_code: impl FnOnce() -> R) -> Option<R> {
     #[cfg(feature = "std")]
     {
         // The closure's captures are the handler's own state and its connection. The one is dropped
@@ -260,10 +265,7 @@ pub(crate) fn contain<R>(user_code: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(user_code)) {
             Ok(value) => Some(value),
             Err(thrown) => {
-                // What was thrown is the application's, too, and may panic when it is dropped.
-                if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
-                    core::mem::forget(again);
-                }
+                drop_thrown(thrown);
                 None
             }
         }
@@ -271,5 +273,67 @@ pub(crate) fn contain<R>(user_code: impl FnOnce() -> R) -> Option<R> {
     #[cfg(not(feature = "std"))]
     {
         Some(user_code())
+    }
+}
+
+/// What was thrown is the application's, too, and may panic when it is dropped; so may what it throws
+/// then. What goes on so without end is leaked: there is no other end to it.
+#[cfg(feature = "std")]
+fn drop_thrown(mut thrown: Box<dyn core::any::Any + Send>) {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    for _ in 0..16 {
+        match catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
+            Ok(()) => return,
+            Err(again) => thrown = again,
+        }
+    }
+    core::mem::forget(thrown);
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use std::panic::resume_unwind;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Throws another one when it is dropped, so many times.
+    struct Thrown(usize, Arc<AtomicUsize>);
+
+    impl Drop for Thrown {
+        fn drop(&mut self) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            if self.0 > 0 {
+                resume_unwind(Box::new(Self(self.0 - 1, self.1.clone())));
+            }
+        }
+    }
+
+    #[test]
+    fn what_panics_when_it_is_dropped_is_dropped_to_the_end_if_there_is_one() {
+        for more in [0, 1, 15] {
+            let dropped = Arc::new(AtomicUsize::new(0));
+            let thrown = Thrown(more, dropped.clone());
+            assert!(contain(|| -> () { resume_unwind(Box::new(thrown)) }).is_none());
+            assert_eq!(dropped.load(Ordering::Relaxed), more + 1);
+        }
+    }
+
+    static ENDLESS_DROPS: AtomicUsize = AtomicUsize::new(0);
+
+    /// Throws another one whenever it is dropped. It needs no memory, so that nothing is leaked.
+    struct Endless;
+
+    impl Drop for Endless {
+        fn drop(&mut self) {
+            ENDLESS_DROPS.fetch_add(1, Ordering::Relaxed);
+            resume_unwind(Box::new(Self));
+        }
+    }
+
+    #[test]
+    fn what_panics_without_end_when_it_is_dropped_holds_up_nobody() {
+        assert!(contain(|| -> () { resume_unwind(Box::new(Endless)) }).is_none());
+        assert_eq!(ENDLESS_DROPS.load(Ordering::Relaxed), 16);
     }
 }

@@ -16,6 +16,7 @@ use super::context::OpenSession;
 use super::err_handlers::{ErrHandlers, err_handler};
 use super::event::{Events, Lifetime, Observer};
 use super::hooks::Hooks;
+use super::reach::Reach;
 use super::router::UriMatch;
 use super::routes::Routes;
 use super::session::SessionId;
@@ -201,9 +202,9 @@ impl<T: Transport> ServerBuilder<T> {
     /// Gives the server a context of any type, in place of the one before (upstream's
     /// `global_user_ctx`). Handlers find it by [`Request::global_user_ctx`], others by
     /// [`ServerHandle::global_user_ctx`](super::ServerHandle::global_user_ctx). It is dropped when the
-    /// server and all handles are gone.
+    /// server has ended, behind the last handler.
     pub fn global_user_ctx<C: Any + Send + Sync>(mut self, ctx: C) -> Self {
-        self.hooks.global_user_ctx = Some(Box::new(ctx));
+        self.hooks.global_user_ctx = Some(Arc::new(ctx));
         self
     }
 
@@ -354,7 +355,7 @@ impl<T: Transport> ServerBuilder<T> {
     {
         let events = self.events.clone();
         let (transport, shared) = self.share(1)?;
-        let lifetime = Lifetime::begin(transport.observer(events.clone()));
+        let lifetime = Lifetime::begin(transport.observer(events.clone()), shared.clone());
         let server = Server::new(shared, 0, stacks, transport.observer(events), lifetime);
         Ok((server, transport.layer(net)))
     }
@@ -369,10 +370,13 @@ impl<T: Transport> ServerBuilder<T> {
         check(&config, workers)?;
         let layer = Layer {
             scheme: self.transport.scheme(),
-            global_transport_ctx: self.transport.global_transport_ctx(),
             response_fields: encode_fields(self.transport.response_fields())?,
         };
-        let shared = Shared::new(config, self.hooks, layer, routes, self.err_handlers, workers);
+        let global_transport_ctx = self.transport.global_transport_ctx();
+        let (hooks, err_handlers) = (self.hooks, self.err_handlers);
+        let reach =
+            Reach::new(&config, &hooks, global_transport_ctx, routes, err_handlers, workers);
+        let shared = Shared { config, hooks, layer, reach: Arc::new(reach) };
         Ok((self.transport, Arc::new(shared)))
     }
 

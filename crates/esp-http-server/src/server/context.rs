@@ -10,7 +10,7 @@ use core::net::SocketAddr;
 
 use super::conn::Conn;
 use super::session::SessionId;
-use super::shared::ServerHandle;
+use super::shared::{ServerHandle, Shared};
 use super::transport::SessionTransport;
 use super::work::{Order, SessionKind};
 use crate::error::{Error, Result};
@@ -27,6 +27,7 @@ use crate::time::Instant;
 /// session is).
 pub struct ServerContext<'a> {
     pub(super) handle: &'a ServerHandle,
+    pub(super) shared: &'a Shared,
     pub(super) now: Instant,
     pub(super) sessions: &'a mut dyn Sessions,
     pub(super) orders: &'a mut Vec<(SessionId, Order)>,
@@ -51,7 +52,7 @@ impl ServerContext<'_> {
 
     /// The server's context, if it has one of type `T` (upstream's `httpd_get_global_user_ctx`).
     pub fn global_user_ctx<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.handle.global_user_ctx()
+        self.shared.global_user_ctx()
     }
 
     /// The context of a session of this worker, if it has one of type `T` (upstream's
@@ -188,7 +189,7 @@ impl OpenSession<'_> {
 
     /// The server.
     pub fn server(&self) -> ServerHandle {
-        ServerHandle::new(self.conn.shared.clone())
+        ServerHandle::new(self.conn.shared.reach.clone())
     }
 
     /// The server's context, if it has one of type `T` (upstream's `httpd_get_global_user_ctx`).

@@ -11,7 +11,7 @@ use crate::time::Instant;
 pub(crate) type WallClock = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 
 /// The field line of `Date`, as it stands in a response.
-pub(crate) type DateLine = [u8; 37];
+pub(super) type DateLine = [u8; 37];
 
 /// A worker's `Date`: asked for and formatted once a second, however many responses carry it.
 #[derive(Debug)]

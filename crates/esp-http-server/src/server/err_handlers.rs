@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use crate::error::HandlerError;
-use crate::handler::Request;
+use crate::handler::{Request, contain};
 use crate::proto::status::ErrorCode;
 
 /// An error handler (upstream's `httpd_err_handler_func_t`), in plain blocking style.
@@ -23,6 +23,15 @@ impl ErrHandlers {
         handler: Option<Arc<ErrHandler>>,
     ) -> Option<Arc<ErrHandler>> {
         core::mem::replace(&mut self.0[code as usize], handler)
+    }
+
+    /// Drops them one by one: none of them takes others along if it panics.
+    pub(crate) fn release(self) {
+        for handler in self.0.into_iter().flatten() {
+            if contain(|| drop(handler)).is_none() {
+                log::error!("an error handler panicked when it was dropped");
+            }
+        }
     }
 
     pub(crate) fn of(&self, code: ErrorCode) -> Option<&Arc<ErrHandler>> {

@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 use esp_event::{Event, EventBase, EventId, EventLoop};
 
 use super::session::SessionId;
+use super::shared::Shared;
 use crate::handler::contain;
 use crate::proto::status::Status;
 use crate::sync::Lock;
@@ -57,7 +58,8 @@ pub enum Notice<'a> {
     SentData(SessionId, usize),
     /// A session is closed, and `on_close` was called.
     Disconnected(SessionNotice<'a>),
-    /// The server has stopped: its last session is closed, and its last worker gone.
+    /// The server has stopped: its last session is closed, its last worker gone, and what the application
+    /// had given it is dropped.
     Stop,
 }
 
@@ -193,21 +195,30 @@ impl Observer for HttpEvents {
 /// From the start of a server to its end, which is when the last of its workers drops this.
 pub(crate) struct Lifetime {
     /// Taken when it ends. No two threads ever meet at the lock, but they could.
-    observer: Lock<Option<Box<dyn Observer + Send>>>,
+    at_the_end: Lock<Option<AtTheEnd>>,
+}
+
+struct AtTheEnd {
+    observer: Box<dyn Observer + Send>,
+    shared: Arc<Shared>,
 }
 
 impl Lifetime {
-    pub(crate) fn begin(mut observer: Box<dyn Observer + Send>) -> Arc<Self> {
+    pub(crate) fn begin(mut observer: Box<dyn Observer + Send>, shared: Arc<Shared>) -> Arc<Self> {
         observer.notice(Notice::Start);
-        Arc::new(Self { observer: Lock::new(Some(observer)) })
+        Arc::new(Self { at_the_end: Lock::new(Some(AtTheEnd { observer, shared })) })
     }
 }
 
 impl Drop for Lifetime {
     fn drop(&mut self) {
-        let observer = self.observer.with(Option::take);
+        let at_the_end = self.at_the_end.with(Option::take);
+        let Some(AtTheEnd { mut observer, shared }) = at_the_end else { return };
+        shared.reach.close();
+        // Hooks and the server's context, behind the last handler that could use them.
+        drop(shared);
         // It may be a panic that has brought us here, and another one must not come of it.
-        contain(|| observer.map(|mut observer| observer.notice(Notice::Stop)));
+        contain(move || observer.notice(Notice::Stop));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the application has the server call for every session, and its context.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::any::Any;
 
 use super::conn::Conn;
@@ -18,7 +19,7 @@ pub(crate) struct Hooks {
     pub(crate) ws_close: Option<WsCloseHook>,
     pub(crate) ws_keep_alive: Option<KeepAlive>,
     pub(crate) wall_clock: Option<WallClock>,
-    pub(crate) global_user_ctx: Option<Box<dyn Any + Send + Sync>>,
+    pub(crate) global_user_ctx: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 pub(crate) type OpenHook =
@@ -60,6 +61,24 @@ impl Hooks {
             && contain(|| hook(id)).is_none()
         {
             log::error!("session {id}: the hook on_close panicked");
+        }
+    }
+}
+
+impl Drop for Hooks {
+    /// With the last worker, or the last detached request: a panic in one of them ends nothing else.
+    /// The context goes last, because the hooks may use it.
+    fn drop(&mut self) {
+        let Self { open, close, ws_close, ws_keep_alive: _, wall_clock, global_user_ctx } = self;
+        let dropped = [
+            contain(|| drop(open.take())),
+            contain(|| drop(close.take())),
+            contain(|| drop(ws_close.take())),
+            contain(|| drop(wall_clock.take())),
+            contain(|| drop(global_user_ctx.take())),
+        ];
+        if dropped.contains(&None) {
+            log::error!("a hook or the server's context panicked when it was dropped");
         }
     }
 }

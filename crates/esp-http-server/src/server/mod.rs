@@ -14,7 +14,7 @@
 //! | who goes when the table is full, or has its place full | `lru.rs`, `clients.rs` |
 //! | what sessions hold, and who gives it back | `memory.rs` |
 //! | when to look at whom | `deadlines.rs` |
-//! | what other threads may ask for | `shared.rs`, `ws_client.rs`, `work.rs`; how it is done: `run_work.rs` |
+//! | what other threads may ask for | `shared.rs`, `reach.rs`, `ws_client.rs`, `work.rs`; how it is done: `run_work.rs` |
 //! | the application's hooks, what they and queued work may do | `hooks.rs`, `context.rs` |
 //! | what a session's bytes pass through | `transport.rs` |
 //! | the time of day in responses | `date.rs` |
@@ -47,6 +47,7 @@ mod hooks;
 mod lru;
 mod memory;
 mod published;
+mod reach;
 mod router;
 mod routes;
 mod run_work;
@@ -73,7 +74,7 @@ pub(crate) use conn::{Conn, Exchange, Reply};
 pub use context::{OpenSession, ServerContext};
 use date::DateCache;
 #[cfg(feature = "std")]
-pub(crate) use date::{DateLine, date_now};
+pub(crate) use date::date_now;
 use deadlines::Deadlines;
 use entrance::Entrances;
 pub(crate) use err_handlers::{ErrHandler, ErrHandlers};
@@ -84,6 +85,8 @@ pub use event::{
 use lru::{Line, Links, Ranks};
 use memory::Memory;
 use published::Snapshot;
+#[cfg(feature = "std")]
+pub(crate) use reach::Reach;
 pub(crate) use routes::Found;
 use routes::RoutesView;
 pub use session::SessionId;
@@ -116,7 +119,8 @@ pub struct Server<S: Stacks> {
     worker: Worker<S>,
     /// Queued work that is being done; kept for its memory.
     batch: VecDeque<Work>,
-    /// Dropped last, when no session is left.
+    /// Dropped last, when no session is left, nor anything of this worker that holds what is the
+    /// application's.
     _lifetime: Arc<Lifetime>,
     #[cfg(feature = "std")]
     _thread: WorkerThread,
@@ -190,13 +194,13 @@ where
         observer: Box<dyn Observer + Send>,
         lifetime: Arc<Lifetime>,
     ) -> Self {
-        let limit = shared.config.sockets_of(number.into(), shared.mailboxes.len());
-        let of_client = shared.config.sockets_of_client(shared.mailboxes.len());
-        let memory = Memory::new(shared.config.buffer_memory_of(shared.mailboxes.len()));
+        let limit = shared.config.sockets_of(number.into(), shared.reach.mailboxes.len());
+        let of_client = shared.config.sockets_of_client(shared.reach.mailboxes.len());
+        let memory = Memory::new(shared.config.buffer_memory_of(shared.reach.mailboxes.len()));
         let worker = Worker {
             number,
-            err_handlers: Snapshot::of(&shared.err_handlers),
-            routes: RoutesView::of(&shared.routes),
+            err_handlers: Snapshot::of(&shared.reach.err_handlers),
+            routes: RoutesView::of(&shared.reach.routes),
             shared,
             hears_traffic: observer.hears_traffic(),
             observer,
@@ -238,7 +242,7 @@ where
     pub fn poll<N: Net>(&mut self, now: Instant, net: &mut N, ready: &[NetId]) -> Option<Instant> {
         self.worker.turns = self.worker.turns.wrapping_add(1);
         self.worker.hears_traffic = self.worker.observer.hears_traffic();
-        self.worker.routes.refresh(&self.worker.shared.routes);
+        self.worker.routes.refresh(&self.worker.shared.reach.routes);
         self.look_again_at_all();
         self.worker.share_out(ready.len());
         for id in ready {
@@ -254,7 +258,7 @@ where
             self.turn(slot, now, net, |turn| turn.run_timers());
             self.save_memory(now, net);
         }
-        if self.worker.shared.is_stopping() {
+        if self.worker.shared.reach.is_stopping() {
             self.stop(now, net);
         }
         let more_to_start = self.start_queued(now, net);
@@ -273,7 +277,7 @@ where
     /// handlers and work functions have asked for meanwhile.
     fn has_more(&self) -> bool {
         let worker = &self.worker;
-        let stops = worker.shared.is_stopping() && worker.stop_at.is_none();
+        let stops = worker.shared.reach.is_stopping() && worker.stop_at.is_none();
         stops || !worker.again.is_empty() || worker.mailbox().is_filled()
     }
 
@@ -290,7 +294,7 @@ where
 
     /// How to reach this server from elsewhere.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle::new(self.worker.shared.clone())
+        ServerHandle::new(self.worker.shared.reach.clone())
     }
 
     /// Lets a session do `step`, and closes it if that was its end.

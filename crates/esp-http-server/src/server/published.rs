@@ -15,19 +15,38 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Published<T> {
     /// Changes with the value, under its lock.
     version: AtomicUsize,
-    value: Lock<T>,
+    value: Lock<Value<T>>,
+}
+
+struct Value<T> {
+    newest: T,
+    is_closed: bool,
+}
+
+/// Why a change was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unchanged {
+    /// There is a newer value than the one that the change was made for.
+    Newer,
+    /// Nobody reads the value any more.
+    Closed,
 }
 
 impl<T> Published<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { version: AtomicUsize::new(0), value: Lock::new(value) }
+        let value = Lock::new(Value { newest: value, is_closed: false });
+        Self { version: AtomicUsize::new(0), value }
     }
 
-    /// Changes the value. What `change` takes out of it is dropped by the caller, behind the lock.
-    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+    /// Changes the value, unless it is closed. What `change` takes out of it is dropped by the caller,
+    /// behind the lock.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.value.with(|value| {
+            if value.is_closed {
+                return None;
+            }
             self.version.fetch_add(1, Ordering::Relaxed);
-            change(value)
+            Some(change(&mut value.newest))
         })
     }
 
@@ -37,19 +56,31 @@ impl<T> Published<T> {
         &self,
         version: usize,
         change: impl FnOnce(&mut T) -> R,
-    ) -> Option<R> {
+    ) -> Result<R, Unchanged> {
         self.value.with(|value| {
+            if value.is_closed {
+                return Err(Unchanged::Closed);
+            }
             if self.version.load(Ordering::Relaxed) != version {
-                return None;
+                return Err(Unchanged::Newer);
             }
             self.version.fetch_add(1, Ordering::Relaxed);
-            Some(change(value))
+            Ok(change(&mut value.newest))
+        })
+    }
+
+    /// Puts `last` into the place of the value that it gives back, and makes no change from then on.
+    pub(crate) fn close(&self, last: T) -> T {
+        self.value.with(|value| {
+            value.is_closed = true;
+            self.version.fetch_add(1, Ordering::Relaxed);
+            core::mem::replace(&mut value.newest, last)
         })
     }
 
     /// Looks at the newest value, with the lock held.
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        self.value.with(|value| look(value))
+        self.value.with(|value| look(&value.newest))
     }
 }
 
@@ -135,7 +166,7 @@ mod tests {
         let mut workers = [Snapshot::of(&numbers), Snapshot::of(&numbers)];
         let at_work = workers[0].newest(&numbers).clone();
         let old = numbers.change(|numbers| core::mem::replace(&mut numbers[1], 20));
-        assert_eq!(old, 2);
+        assert_eq!(old, Some(2));
         for worker in &mut workers {
             assert!(worker.is_old(&numbers));
             assert_eq!(**worker.newest(&numbers), [1, 20, 3]);
@@ -157,8 +188,20 @@ mod tests {
     fn a_change_that_was_prepared_for_another_value_is_not_made() {
         let numbers = Published::new([1]);
         let (version, [number]) = numbers.newest();
-        assert_eq!(numbers.change_from(version, |numbers| numbers[0] = number + 1), Some(()));
-        assert_eq!(numbers.change_from(version, |numbers| numbers[0] = number + 2), None);
+        assert_eq!(numbers.change_from(version, |numbers| numbers[0] = number + 1), Ok(()));
+        let again = numbers.change_from(version, |numbers| numbers[0] = number + 2);
+        assert_eq!(again, Err(Unchanged::Newer));
         assert_eq!(numbers.newest().1, [2]);
+    }
+
+    #[test]
+    fn what_is_closed_does_not_change_any_more() {
+        let numbers = Published::new([1]);
+        assert_eq!(numbers.close([0]), [1]);
+        assert_eq!(numbers.change(|numbers| numbers[0] = 2), None);
+        let (version, _) = numbers.newest();
+        let changed = numbers.change_from(version, |numbers| numbers[0] = 2);
+        assert_eq!(changed, Err(Unchanged::Closed));
+        assert_eq!(numbers.newest().1, [0]);
     }
 }

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use super::uri_handler::UriHandler;
 use crate::error::Error;
+use crate::handler::contain;
 use crate::proto::method::{Method, MethodSet};
 
 mod custom;
@@ -160,6 +161,19 @@ impl Router {
     }
 
     /// The handler with this number.
+    /// Drops what is the application's, piece by piece: none of them takes others along if it panics.
+    pub(crate) fn release(self) {
+        let Self { handlers, free: _, matching } = self;
+        if contain(|| drop(matching)).is_none() {
+            log::error!("the match function panicked when it was dropped");
+        }
+        for handler in handlers.into_iter().flatten() {
+            if contain(|| drop(handler)).is_none() {
+                log::error!("a handler panicked when it was dropped");
+            }
+        }
+    }
+
     pub(crate) fn handler(&self, number: usize) -> &Arc<UriHandler> {
         self.handlers[number].as_ref().expect("the router gives numbers of handlers only")
     }

@@ -8,7 +8,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::published::{Kept, Published, Snapshot};
+use super::published::{Kept, Published, Snapshot, Unchanged};
 use super::router::{Routed, Router, UriMatch, Which};
 use super::uri_handler::UriHandler;
 use super::ws_uri_handler::WsRoute;
@@ -41,8 +41,10 @@ impl Routes {
             // If a worker has the table, too, it is copied below, and otherwise changed.
             drop(router);
             let add = |router: &mut Arc<Router>| Arc::make_mut(router).register(handler.clone());
-            if self.router.change_from(version, add).is_some() {
-                return Ok(());
+            match self.router.change_from(version, add) {
+                Ok(()) => return Ok(()),
+                Err(Unchanged::Newer) => {}
+                Err(Unchanged::Closed) => return Err(Error::Stopping),
             }
         }
     }
@@ -61,10 +63,17 @@ impl Routes {
             }
             let remove = |router: &mut Arc<Router>| Arc::make_mut(router).unregister(uri, &numbers);
             // What was removed is dropped here, behind the lock: that is code of the application's.
-            if self.router.change_from(version, remove).is_some() {
-                return Ok(());
+            match self.router.change_from(version, remove) {
+                Ok(_) => return Ok(()),
+                Err(Unchanged::Newer) => {}
+                Err(Unchanged::Closed) => return Err(Error::Stopping),
             }
         }
+    }
+
+    /// Gives all handlers back and takes no more: no worker is left to route to them.
+    pub(super) fn close(&self) -> Arc<Router> {
+        self.router.close(Arc::new(Router::new(None)))
     }
 }
 

@@ -62,6 +62,7 @@ where
         let mut orders = Vec::new();
         let mut context = ServerContext {
             handle: &self.handle(),
+            shared: &self.worker.shared,
             now,
             sessions: &mut self.slots,
             orders: &mut orders,
@@ -74,9 +75,9 @@ where
                 self.obey(session, order, now, net);
                 continue;
             }
-            let shared = &self.worker.shared;
+            let reach = &self.worker.shared.reach;
             // What is refused is dropped, which may panic as in `obey`.
-            let passed_on = contain(|| shared.push(session.worker(), Work::For(session, order)));
+            let passed_on = contain(|| reach.push(session.worker(), Work::For(session, order)));
             if let Some(Err(error)) = passed_on {
                 log::warn!("session {session}: {error}");
             }

@@ -1,94 +1,65 @@
-//! What the workers of one server have in common, and the handle by which others reach it.
+//! What the workers of one server have in common, and the handle by which others reach it. What that
+//! reaches: `reach.rs`.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::config::HttpConfig;
 use super::context::ServerContext;
-use super::err_handlers::{ErrHandlers, err_handler};
+use super::err_handlers::err_handler;
 use super::hooks::Hooks;
-use super::published::Published;
+use super::reach::Reach;
 use super::router::Which;
-use super::routes::Routes;
 use super::session::SessionId;
 use super::uri_handler::UriHandler;
 use super::work::{Mailbox, Order, SessionKind, Work};
 use super::ws_client::WsClient;
 use crate::error::{Error, HandlerError, Result};
 use crate::handler::ws::{Completion, Outgoing};
-use crate::handler::{Message, Request, WsQueuePolicy};
+use crate::handler::{Message, Request};
 use crate::proto::method::Method;
 use crate::proto::status::ErrorCode;
 use crate::proto::ws::handshake::Scheme;
 
-/// Everything that several workers, handles and threads see.
+/// Everything that several workers see, and the connections they have handed to other threads. It
+/// ends with the last of these.
 pub(crate) struct Shared {
     pub(crate) config: HttpConfig,
     pub(crate) hooks: Hooks,
     pub(crate) layer: Layer,
-    pub(crate) mailboxes: Box<[Mailbox]>,
-    pub(crate) routes: Routes,
-    pub(crate) err_handlers: Published<ErrHandlers>,
-    stopping: AtomicBool,
+    /// What handles see of it.
+    pub(crate) reach: Arc<Reach>,
 }
 
 /// What the layer below HTTP has said of the server as a whole.
 pub(crate) struct Layer {
     /// What a browser calls it.
     pub(crate) scheme: Scheme,
-    pub(crate) global_transport_ctx: Option<Arc<dyn Any + Send + Sync>>,
     /// Encoded header fields that every final response has.
     pub(crate) response_fields: Box<[u8]>,
 }
 
 impl Shared {
-    pub(crate) fn new(
-        config: HttpConfig,
-        hooks: Hooks,
-        layer: Layer,
-        routes: Routes,
-        err_handlers: ErrHandlers,
-        workers: usize,
-    ) -> Self {
-        let mailboxes = (0..workers).map(|_| Mailbox::new(config.work_queue_len)).collect();
-        Self {
-            config,
-            hooks,
-            layer,
-            mailboxes,
-            routes,
-            err_handlers: Published::new(err_handlers),
-            stopping: AtomicBool::new(false),
-        }
-    }
-
     pub(crate) fn global_user_ctx<T: Any>(&self) -> Option<&T> {
         self.hooks.global_user_ctx.as_ref()?.downcast_ref()
     }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// Hands something to a worker, which takes it until it stops itself.
-    pub(super) fn push(&self, worker: usize, work: Work) -> Result {
-        self.mailboxes.get(worker).ok_or(Error::NoSession)?.push(work)
-    }
 }
 
-/// A way to reach a server from any thread, cheap to clone. It does not keep the server running.
+/// A way to reach a server from any thread, cheap to clone. It does not keep the server running, nor
+/// anything that the application has given it: handlers, hooks, contexts and work may hold one of their
+/// own server. Once that has ended there are no sessions, and what is asked of it is
+/// [`Error::Stopping`].
 #[derive(Clone)]
 pub struct ServerHandle {
-    shared: Arc<Shared>,
+    reach: Arc<Reach>,
 }
 
 impl ServerHandle {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(reach: Arc<Reach>) -> Self {
+        Self { reach }
     }
 
     /// Runs `work` in the server (upstream's `httpd_queue_work`), in the first worker. Work items
@@ -125,7 +96,7 @@ impl ServerHandle {
 
     /// What the session speaks; `None` if it has ended (upstream's `httpd_ws_get_fd_info`).
     pub fn session_kind(&self, session: SessionId) -> Option<SessionKind> {
-        self.shared.mailboxes.get(session.worker())?.kind(session)
+        self.reach.mailboxes.get(session.worker())?.kind(session)
     }
 
     /// Closes a session (upstream's `httpd_sess_trigger_close`). A request that is being served is
@@ -152,9 +123,9 @@ impl ServerHandle {
 
     /// The WebSocket clients that are connected now.
     pub fn ws_clients(&self) -> impl Iterator<Item = WsClient> + use<> {
-        let shared = self.shared.clone();
+        let reach = self.reach.clone();
         let clients = self.list(Some(SessionKind::WebSocket)).into_iter();
-        clients.map(move |session| WsClient::new(Self::new(shared.clone()), session))
+        clients.map(move |session| WsClient::new(Self::new(reach.clone()), session))
     }
 
     /// The WebSocket client of that session.
@@ -189,7 +160,7 @@ impl ServerHandle {
     fn broadcast(&self, uri: Option<Arc<str>>, message: &Message) -> Result {
         let message = Arc::new(Outgoing::new(message));
         let mut result = Ok(());
-        for worker in 0..self.shared.mailboxes.len() {
+        for worker in 0..self.reach.mailboxes.len() {
             let posted = self.post(worker, Work::Broadcast(message.clone(), uri.clone()));
             result = result.and(posted);
         }
@@ -211,7 +182,7 @@ impl ServerHandle {
             Err(error) => return Err((error, done)),
         };
         let work = Work::For(session, Order::Message(message, done));
-        let posted = match self.shared.is_stopping() {
+        let posted = match self.reach.is_stopping() {
             true => Err((Error::Stopping, work)),
             false => mailbox.try_push(work),
         };
@@ -226,11 +197,8 @@ impl ServerHandle {
 
     /// Weighs a message against what waits for the client already, where the policy is to refuse.
     pub(super) fn admit(&self, session: SessionId, message: &Outgoing) -> Result<&Mailbox> {
-        let config = &self.shared.config;
-        let refuses = config.ws_queue_policy == WsQueuePolicy::Refuse;
-        let limit = refuses.then_some(config.ws_queue_len);
-        let mailbox = self.shared.mailboxes.get(session.worker()).ok_or(Error::NoSession)?;
-        mailbox.admit(session, message.frame().len(), limit)?;
+        let mailbox = self.reach.mailboxes.get(session.worker()).ok_or(Error::NoSession)?;
+        mailbox.admit(session, message.frame().len(), self.reach.ws_queue_limit)?;
         Ok(mailbox)
     }
 
@@ -241,9 +209,9 @@ impl ServerHandle {
     ///
     /// [`Error::HandlerExists`] if there is one for the same URI and method; names of parameters and
     /// the spelling of `?*` make no difference. [`Error::HandlersFull`] above `max_uri_handlers`,
-    /// [`Error::Config`] if its URI is no template.
+    /// [`Error::Config`] if its URI is no template, [`Error::Stopping`] if the server has ended.
     pub fn register_uri_handler(&self, handler: impl Into<UriHandler>) -> Result {
-        self.shared.routes.register(handler.into())
+        self.reach.routes.register(handler.into())
     }
 
     /// Removes the handler that was registered for this URI, as it was written there, and this
@@ -271,73 +239,74 @@ impl ServerHandle {
     }
 
     fn unregister(&self, uri: &str, which: Which) -> Result {
-        self.shared.routes.unregister(uri, which)?;
+        self.reach.routes.unregister(uri, which)?;
         // Workers let go of what was removed, also those that have nothing else to do.
-        self.shared.mailboxes.iter().for_each(Mailbox::wake);
+        self.reach.mailboxes.iter().for_each(Mailbox::wake);
         Ok(())
     }
 
-    /// The server's context, if it has one of type `T` (upstream's `httpd_get_global_user_ctx`).
-    pub fn global_user_ctx<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.shared.global_user_ctx()
+    /// The server's context, if it has one of type `T` (upstream's `httpd_get_global_user_ctx`). Once
+    /// the server has ended it is there only for as long as somebody has it from here.
+    pub fn global_user_ctx<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.reach.global_user_ctx()
     }
 
     /// What the transport layer says of the server as a whole, if it says something of type `T`
     /// (upstream's `httpd_get_global_transport_ctx`).
     pub fn global_transport_ctx<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.shared.layer.global_transport_ctx.as_ref()?.downcast_ref()
+        self.reach.global_transport_ctx.as_ref()?.downcast_ref()
     }
 
     /// Has `handler` answer errors with this code from now on (upstream's
     /// `httpd_register_err_handler`), instead of the one before; see
     /// [`ServerBuilder::err_handler`](super::ServerBuilder::err_handler). One that is under way is not
-    /// disturbed.
+    /// disturbed. A server that has ended drops it at once.
     pub fn register_err_handler<F, E>(&self, code: ErrorCode, handler: F)
     where
         F: Fn(&mut Request<'_>, ErrorCode) -> Result<(), E> + Send + Sync + 'static,
         E: Into<HandlerError>,
     {
         let handler = err_handler(handler);
-        drop(self.shared.err_handlers.change(|handlers| handlers.replace(code, Some(handler))));
+        let err_handlers = &self.reach.err_handlers;
+        drop(err_handlers.change(|handlers| handlers.replace(code, Some(handler.clone()))));
     }
 
     /// Has the server itself answer errors with this code from now on (upstream's
     /// `httpd_register_err_handler` with a null pointer).
     pub fn unregister_err_handler(&self, code: ErrorCode) {
-        drop(self.shared.err_handlers.change(|handlers| handlers.replace(code, None)));
+        drop(self.reach.err_handlers.change(|handlers| handlers.replace(code, None)));
     }
 
     /// Stops the server: no new sessions; work that was queued is done; idle sessions close; requests
     /// that are under way have `stop_timeout` to finish. Returns at once, from wherever it is called.
     pub fn stop(&self) {
-        self.shared.stopping.store(true, Ordering::Release);
-        self.shared.mailboxes.iter().for_each(Mailbox::wake);
+        self.reach.stop();
     }
 
-    /// Whether the server was told to stop.
+    /// Whether the server was told to stop, or has ended.
     pub fn is_stopping(&self) -> bool {
-        self.shared.is_stopping()
+        self.reach.is_stopping()
     }
 
     fn list(&self, kind: Option<SessionKind>) -> Vec<SessionId> {
         let mut sessions = Vec::new();
-        for mailbox in &self.shared.mailboxes {
+        for mailbox in &self.reach.mailboxes {
             mailbox.list(kind, &mut sessions);
         }
         sessions
     }
 
     pub(crate) fn post(&self, worker: usize, work: Work) -> Result {
-        if self.shared.is_stopping() {
+        if self.reach.is_stopping() {
             return Err(Error::Stopping);
         }
-        self.shared.push(worker, work)
+        self.reach.push(worker, work)
     }
 }
 
 impl fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let workers = self.shared.mailboxes.len();
+        let workers = self.reach.mailboxes.len();
         f.debug_struct("ServerHandle").field("workers", &workers).finish_non_exhaustive()
     }
 }

@@ -145,6 +145,10 @@ impl Mailbox {
                 log::error!("queued work panicked when it was dropped");
             }
         }
+        let waker = self.waker.with(Option::take);
+        if contain(|| drop(waker)).is_none() {
+            log::error!("a waker panicked when it was dropped");
+        }
         self.sessions.with(Vec::clear);
     }
 

@@ -20,7 +20,7 @@ use crate::time::Instant;
 
 impl<S: Stacks> Worker<S> {
     pub(super) fn mailbox(&self) -> &Mailbox {
-        &self.shared.mailboxes[usize::from(self.number)]
+        &self.shared.reach.mailboxes[usize::from(self.number)]
     }
 
     /// Shares out what may be received in this turn, among those that are ready and those that have more
@@ -59,12 +59,12 @@ impl<S: Stacks> Worker<S> {
 
     /// Finds the handler for a request; `None` if the application's match function panicked.
     pub(super) fn route(&mut self, method: Method, path: &str) -> Option<Routed<Found>> {
-        self.routes.route(&self.shared.routes, method, path)
+        self.routes.route(&self.shared.reach.routes, method, path)
     }
 
     /// The error handlers, as they are registered now.
     pub(super) fn err_handlers(&mut self) -> &Kept<ErrHandlers> {
-        self.err_handlers.newest(&self.shared.err_handlers)
+        self.err_handlers.newest(&self.shared.reach.err_handlers)
     }
 
     /// Lets a response that is written now tell the date.

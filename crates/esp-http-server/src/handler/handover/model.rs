@@ -40,12 +40,12 @@ impl Engine {
         let (_, shared) = ServerBuilder::new(HttpConfig::default()).share(1).unwrap();
         let sleeper = Sleeper::new().unwrap();
         let waker = sleeper.waker();
-        shared.mailboxes[0].set_waker(Arc::new(move || waker.wake()));
+        shared.reach.mailboxes[0].set_waker(Arc::new(move || waker.wake()));
         let dropped = Arc::new(AtomicUsize::new(0));
         let mut conn = Box::new(Conn::new(SESSION, None, shared.clone()));
         conn.exchange = Some(Box::new(Exchange::new()));
         conn.set_session_ctx(Counted(dropped.clone()));
-        let (side, thread) = Handover::new(SESSION, shared, None);
+        let (side, thread) = Handover::new(SESSION, shared.reach.clone(), None);
         Self { side, conn: Some(conn), thread, sleeper, dropped }
     }
 
@@ -58,7 +58,7 @@ impl Engine {
 
     fn take(&self) -> VecDeque<Return> {
         let mut batch = VecDeque::new();
-        self.thread.shared.mailboxes[0].take(&mut batch);
+        self.thread.reach.mailboxes[0].take(&mut batch);
         batch.into_iter().filter_map(|work| work.into_return()).collect()
     }
 
@@ -89,7 +89,7 @@ impl Engine {
 
 /// What a thread does with its request: it waits once.
 fn work(thread: Arc<Handover>) {
-    let Ok(conn) = thread.claim() else { return };
+    let Ok((conn, _)) = thread.claim() else { return };
     let (conn, _) = thread.wait(conn, Wait::Readable);
     thread.send_back(conn, Ask::Done);
 }
@@ -130,9 +130,9 @@ fn a_session_that_ends_while_its_thread_is_anywhere_wakes_it() {
         let mailbox_of = engine.close();
         // The engine goes on without it; then the engine ends, too.
         let mut batch = VecDeque::new();
-        mailbox_of.shared.mailboxes[0].take(&mut batch);
+        mailbox_of.reach.mailboxes[0].take(&mut batch);
         drop(batch);
-        mailbox_of.shared.mailboxes[0].abandon();
+        mailbox_of.reach.mailboxes[0].abandon();
         thread.join().unwrap();
         assert_eq!(dropped.load(Ordering::Relaxed), 1);
     });
@@ -145,7 +145,7 @@ fn a_session_that_ends_while_its_thread_waits_hands_the_connection_over() {
         assert!(matches!(engine.await_return(), Ask::Wait(_)));
         engine.side.end(engine.conn.take().unwrap());
         let mailbox_of = engine.close();
-        mailbox_of.shared.mailboxes[0].abandon();
+        mailbox_of.reach.mailboxes[0].abandon();
         thread.join().unwrap();
         assert_eq!(dropped.load(Ordering::Relaxed), 1);
     });
@@ -156,7 +156,7 @@ fn an_engine_that_ends_before_its_session_wakes_the_thread() {
     check(|| {
         let (mut engine, thread, dropped) = begin();
         // As when it panics in the middle of what it was doing.
-        engine.thread.shared.mailboxes[0].abandon();
+        engine.thread.reach.mailboxes[0].abandon();
         drop(engine.close());
         thread.join().unwrap();
         assert_eq!(dropped.load(Ordering::Relaxed), 1);

@@ -35,14 +35,14 @@ fn setup() -> Setup {
     let mut conn = Box::new(Conn::new(SESSION, None, shared.clone()));
     conn.exchange = Some(Box::new(Exchange::new()));
     conn.set_session_ctx(Counted(dropped.clone()));
-    let (side, thread) = Handover::new(SESSION, shared, None);
+    let (side, thread) = Handover::new(SESSION, shared.reach.clone(), None);
     Setup { side, thread, conn, dropped }
 }
 
 /// What the thread has given back.
 fn take(thread: &Handover) -> VecDeque<Return> {
     let mut batch = VecDeque::new();
-    thread.shared.mailboxes[0].take(&mut batch);
+    thread.reach.mailboxes[0].take(&mut batch);
     batch.into_iter().filter_map(|work| work.into_return()).collect()
 }
 
@@ -61,7 +61,7 @@ fn the_connection_goes_there_and_back_and_there() {
     let Setup { side, thread, conn, dropped } = setup();
     let there = thread.clone();
     let worker = thread::spawn(move || {
-        let conn = there.claim().unwrap();
+        let conn = there.claim().unwrap().0;
         let (conn, wake) = there.wait(conn, Wait::Readable);
         assert_eq!(wake, Wake::TimedOut);
         there.send_back(conn, Ask::Done);
@@ -125,7 +125,7 @@ fn a_thread_whose_connection_nobody_wants_gets_it_back() {
         let setup = setup();
         assert!(setup.side.hand(setup.conn, Wake::Ready).is_ok());
         let there = setup.thread.clone();
-        let conn = there.claim().unwrap();
+        let conn = there.claim().unwrap().0;
         let worker = thread::spawn(move || {
             let (conn, wake) = there.wait(conn, Wait::For(Duration::MAX));
             assert!(conn.is_closing());
@@ -146,8 +146,8 @@ fn a_thread_whose_connection_nobody_wants_gets_it_back() {
 fn a_connection_that_is_given_back_to_nobody_is_dropped() {
     let Setup { side, thread, conn, dropped } = setup();
     assert!(side.hand(conn, Wake::Ready).is_ok());
-    let conn = thread.claim().unwrap();
-    thread.shared.mailboxes[0].abandon();
+    let conn = thread.claim().unwrap().0;
+    thread.reach.mailboxes[0].abandon();
     let (conn, wake) = thread.wait(conn, Wait::Readable);
     assert_eq!((wake, conn.is_closing()), (Wake::Closing, true));
     assert_eq!(dropped.load(Ordering::Relaxed), 0);
@@ -159,22 +159,22 @@ fn a_connection_that_is_given_back_to_nobody_is_dropped() {
 fn a_connection_in_a_mailbox_that_is_abandoned_is_given_back_or_dropped() {
     let Setup { side, thread, conn, dropped } = setup();
     assert!(side.hand(conn, Wake::Ready).is_ok());
-    let conn = thread.claim().unwrap();
+    let conn = thread.claim().unwrap().0;
     thread.send_back(conn, Ask::Done);
     drop(side);
     assert_eq!(dropped.load(Ordering::Relaxed), 0);
-    thread.shared.mailboxes[0].abandon();
+    thread.reach.mailboxes[0].abandon();
     assert_eq!(dropped.load(Ordering::Relaxed), 1);
 
     let Setup { side, thread, conn, .. } = setup();
     assert!(side.hand(conn, Wake::Ready).is_ok());
-    let conn = thread.claim().unwrap();
+    let conn = thread.claim().unwrap().0;
     let there = thread.clone();
     let worker = thread::spawn(move || there.wait(conn, Wait::Readable).1);
-    while !thread.shared.mailboxes[0].is_filled() {
+    while !thread.reach.mailboxes[0].is_filled() {
         thread::yield_now();
     }
-    thread.shared.mailboxes[0].abandon();
+    thread.reach.mailboxes[0].abandon();
     assert_eq!(worker.join().unwrap(), Wake::Closing);
 }
 
@@ -182,9 +182,9 @@ fn a_connection_in_a_mailbox_that_is_abandoned_is_given_back_or_dropped() {
 fn a_mailbox_that_is_full_or_closing_takes_connections_in_order_with_all_else() {
     let config = HttpConfig { work_queue_len: 2, ..HttpConfig::default() };
     let (_, shared) = ServerBuilder::new(config).share(1).unwrap();
-    let (server, mailbox) = (ServerHandle::new(shared.clone()), &shared.mailboxes[0]);
+    let (server, mailbox) = (ServerHandle::new(shared.reach.clone()), &shared.reach.mailboxes[0]);
     let send_back = || {
-        let (_, thread) = Handover::new(SESSION, shared.clone(), None);
+        let (_, thread) = Handover::new(SESSION, shared.reach.clone(), None);
         thread.send_back(Box::new(Conn::new(SESSION, None, shared.clone())), Ask::Done);
     };
     let returns = |batch: VecDeque<_>| -> Vec<bool> {
@@ -216,7 +216,7 @@ fn race(waits: usize, steps: usize, session_ends_first: bool) {
     let Setup { side, thread, conn, dropped } = setup();
     let there = thread.clone();
     let worker = thread::spawn(move || {
-        let Ok(mut conn) = there.claim() else { return };
+        let Ok((mut conn, _)) = there.claim() else { return };
         for _ in 0..waits {
             let (back, wake) = there.wait(conn, Wait::Readable);
             conn = back;
@@ -241,9 +241,9 @@ fn race(waits: usize, steps: usize, session_ends_first: bool) {
     if session_ends_first {
         drop((here, side));
         drop(take(&thread));
-        thread.shared.mailboxes[0].abandon();
+        thread.reach.mailboxes[0].abandon();
     } else {
-        thread.shared.mailboxes[0].abandon();
+        thread.reach.mailboxes[0].abandon();
         drop((here, side));
     }
     worker.join().unwrap();

@@ -72,7 +72,7 @@ impl<'t> WsRequest<'t> {
 
     /// The server.
     pub fn server(&self) -> ServerHandle {
-        ServerHandle::new(self.link.conn().shared.clone())
+        ServerHandle::new(self.link.conn().shared.reach.clone())
     }
 
     /// The subprotocol that was agreed on: the first one of

@@ -379,7 +379,7 @@ fn the_servers_context_is_found_everywhere() {
     client.send(frame(TEXT, b""));
     expect_frame(&client, TEXT, "Some(7)");
     let handle = engine.handle();
-    assert_eq!(handle.global_user_ctx::<Arc<u32>>(), Some(&Arc::new(7)));
+    assert_eq!(**handle.global_user_ctx::<Arc<u32>>().unwrap(), 7);
     assert_eq!(handle.global_user_ctx::<&str>(), None);
     let work = handle.queue_work(move |context| {
         worked.note(format!("work {:?}", context.global_user_ctx::<Arc<u32>>()));
@@ -387,11 +387,10 @@ fn the_servers_context_is_found_everywhere() {
     work.unwrap();
     engine.run();
     assert_eq!(log.take(), ["open Some(7)", "work Some(7)"]);
-    let ctx = Arc::downgrade(handle.global_user_ctx::<Arc<u32>>().unwrap());
+    let ctx = Arc::downgrade(&handle.global_user_ctx::<Arc<u32>>().unwrap());
     drop((client, engine));
-    assert!(ctx.upgrade().is_some(), "a handle still reaches it");
-    drop(handle);
     assert!(ctx.upgrade().is_none());
+    assert!(handle.global_user_ctx::<Arc<u32>>().is_none());
 }
 
 #[test]
