@@ -83,6 +83,18 @@ pub trait Net {
     /// where `send` always tries.
     fn look_again(&mut self, _id: NetId) {}
 
+    /// Whether [`settle`](Self::settle) would do something for this connection now.
+    fn can_settle(&self, _id: NetId) -> bool {
+        false
+    }
+
+    /// Has this layer give back what it needed to open the connection, which goes on and is silent.
+    ///
+    /// The engine calls it a second after an answer, if [`can_settle`](Self::can_settle) said so:
+    /// what takes time to give back isn't worth it for connections that end before. Should it fail, the
+    /// connection is reported, and `recv` and `send` say why.
+    fn settle(&mut self, _id: NetId) {}
+
     /// How many received bytes wait inside this layer while the socket may be silent.
     fn pending(&self, _id: NetId) -> usize {
         0

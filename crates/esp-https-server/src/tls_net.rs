@@ -300,6 +300,23 @@ impl<N: Net> Net for TlsNet<N> {
         self.inner.look_again(id);
     }
 
+    fn can_settle(&self, id: NetId) -> bool {
+        match self.slot(id) {
+            Some(session) => session.is_established() && session.tls.can_settle(),
+            None => self.config.is_none() && self.inner.can_settle(id),
+        }
+    }
+
+    /// Has the TLS session give back what only its handshake needed.
+    fn settle(&mut self, id: NetId) {
+        let Some(session) = session_of(&mut self.sessions, id) else {
+            return self.inner.settle(id);
+        };
+        if session.is_established() && session.settle().is_err() {
+            self.revisit.push(id);
+        }
+    }
+
     fn pending(&self, id: NetId) -> usize {
         self.slot(id).map_or(0, |session| session.early.len()) + self.inner.pending(id)
     }

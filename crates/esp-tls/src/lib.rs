@@ -103,6 +103,7 @@ mod error;
 mod failure_class;
 mod hello;
 mod identity;
+mod link;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod private_key;

@@ -4,13 +4,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::alert::AlertCode;
-use crate::backend::{Connection, Fault, contain_panic};
+use crate::backend::{Fault, contain_panic};
 use crate::cipher_suite::CipherSuite;
 use crate::config::TlsConfig;
 use crate::error::{Stage, TlsError, TlsErrorKind, esp_code};
-use crate::hello::{ClientHello, Heard, HelloScan};
 use crate::identity::PeerIdentity;
+use crate::link::{Link, Listening};
 use crate::resumption::HandshakeKind;
 
 /// Bytes of a record's header: type, version, length (RFC 8446, section 5.1).
@@ -44,18 +43,9 @@ pub struct TlsSession {
     leftover: Vec<u8>,
     failure: Option<Box<TlsError>>,
     is_closed: bool,
-}
-
-/// How far it is. Both are boxed so that a session is small in the end, too.
-enum Link {
-    /// The ClientHello isn't complete; which rules hold for this client isn't known.
-    Listening(Box<Listening>),
-    Connected(Box<Connection>),
-}
-
-struct Listening {
-    config: TlsConfig,
-    scan: HelloScan,
+    /// The last thing that happened was that data was sent.
+    sent_last: bool,
+    has_sent: bool,
 }
 
 impl TlsSession {
@@ -63,12 +53,13 @@ impl TlsSession {
     ///
     /// Nothing is chosen yet: the rules are those that `config` has when the ClientHello is complete.
     pub fn new(config: &TlsConfig) -> TlsSession {
-        let listening = Listening { config: config.clone(), scan: HelloScan::default() };
         Self {
-            link: Link::Listening(Box::new(listening)),
+            link: Link::Listening(Box::new(Listening::new(config))),
             leftover: Vec::new(),
             failure: None,
             is_closed: false,
+            sent_last: false,
+            has_sent: false,
         }
     }
 
@@ -89,6 +80,7 @@ impl TlsSession {
         out: &mut Vec<u8>,
     ) -> Result<(), TlsError> {
         self.check_alive()?;
+        self.sent_last = false;
         let stage = self.stage();
         self.recv_all(input, plain, out).map_err(|fault| self.fail(fault, stage, Direction::Recv))
     }
@@ -113,7 +105,37 @@ impl TlsSession {
         if plain.is_empty() {
             return Ok(());
         }
-        self.write(|connection, leftover| connection.encrypt(leftover, plain, out))
+        self.write(out, |link, leftover, out| link.encrypt(leftover, plain, out))?;
+        // Who sends a second time goes on sending.
+        self.sent_last = true;
+        if core::mem::replace(&mut self.has_sent, true) { self.settle() } else { Ok(()) }
+    }
+
+    /// Gives back what only the handshake needed, of a session that has sent data and goes on.
+    ///
+    /// A session does so by itself when it sends a second time, because it costs as much as some
+    /// requests, and half of a session's memory is not worth that to one that ends at once. Call it
+    /// for a session that has had its first answer and is silent since. Without effect where there is
+    /// nothing to give back: in TLS 1.2, and as long as something else came after what was sent.
+    ///
+    /// # Errors
+    ///
+    /// Any but the caller's and the peer's. The session is over then.
+    pub fn settle(&mut self) -> Result<(), TlsError> {
+        self.check_alive()?;
+        if !self.can_settle() {
+            return Ok(());
+        }
+        self.link.settle().map_err(|fault| self.fail(fault, Stage::Connected, Direction::Send))
+    }
+
+    /// Whether [`settle`](Self::settle) would give back something now.
+    pub fn can_settle(&self) -> bool {
+        self.sent_last
+            && !self.is_closed
+            && self.leftover.is_empty()
+            && self.failure.is_none()
+            && self.link.can_settle()
     }
 
     /// Ends our direction with a close_notify alert (RFC 8446, section 6.1), appended to `out`.
@@ -129,19 +151,19 @@ impl TlsSession {
             return;
         }
         // Should it fail, later calls return the error.
-        self.write(|connection, leftover| connection.close_notify(leftover, out)).ok();
+        self.write(out, Link::close_notify).ok();
     }
 
     /// Whether the handshake is still going on. Data can be sent from the call of
     /// [`recv`](Self::recv) on that ended it.
     pub fn is_handshaking(&self) -> bool {
-        self.connection().is_none_or(Connection::is_handshaking)
+        self.link.is_handshaking()
     }
 
     /// Whether the peer sent its close_notify: `plain` has got all there was, and an end of the
     /// TCP stream from now on is no truncation.
     pub fn peer_has_closed(&self) -> bool {
-        self.connection().is_some_and(Connection::peer_has_closed)
+        self.link.peer_has_closed()
     }
 
     /// How many more bytes complete the record that has begun to arrive; 0 when none has.
@@ -159,28 +181,28 @@ impl TlsSession {
 
     /// The application protocol agreed on (ALPN), if one was.
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
-        self.connection()?.alpn_protocol()
+        self.link.alpn_protocol()
     }
 
     /// The host name that the client asked for (SNI, RFC 6066 section 3), in lower case.
     pub fn server_name(&self) -> Option<&str> {
-        self.connection()?.server_name()
+        self.link.server_name()
     }
 
     /// The TLS version, once it is agreed on.
     pub fn version(&self) -> Option<TlsVersion> {
-        self.connection()?.version()
+        self.link.version()
     }
 
     /// The cipher suite, once it is agreed on.
     pub fn cipher_suite(&self) -> Option<CipherSuite> {
-        self.connection()?.cipher_suite()
+        self.link.cipher_suite()
     }
 
     /// The client's certificates as DER, its own first; none if it presented none. They are
     /// verified once [`is_handshaking`](Self::is_handshaking) is false.
     pub fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
-        self.connection().into_iter().flat_map(Connection::peer_certificates)
+        self.link.peer_certificates().iter().map(|der| der.as_ref())
     }
 
     /// Who the client is by its certificate, or `None` if it presented none, or isn't done yet.
@@ -205,7 +227,7 @@ impl TlsSession {
 
     /// Whether the handshake was shortened because the client has been here before.
     pub fn is_resumed(&self) -> bool {
-        self.connection().and_then(Connection::handshake_kind) == Some(HandshakeKind::Resumed)
+        self.link.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// Completes what is left over first, then decrypts the rest of `input` where it lies.
@@ -218,10 +240,7 @@ impl TlsSession {
         if !self.listen(&mut input, plain, out)? {
             return self.check_leftover();
         }
-        let Link::Connected(connection) = &mut self.link else {
-            return Ok(());
-        };
-        let leftover = &mut self.leftover;
+        let Self { link, leftover, .. } = self;
         while !leftover.is_empty() && !input.is_empty() {
             // Not more than completes the record, so that the next ones need no copy. A complete
             // record is left only as part of a message: what follows must then join it.
@@ -232,14 +251,14 @@ impl TlsSession {
             let (head, rest) = input.split_at_mut(take);
             input = rest;
             leftover.extend_from_slice(head);
-            let consumed = connection.process(leftover, plain, out)?;
+            let consumed = link.process(leftover, plain, out)?;
             discard(leftover, consumed);
         }
         if !input.is_empty() {
-            let consumed = connection.process(input, plain, out)?;
+            let consumed = link.process(input, plain, out)?;
             leftover.extend_from_slice(&input[consumed..]);
         }
-        if connection.peer_has_closed() {
+        if link.peer_has_closed() {
             *leftover = Vec::new();
         }
         self.check_leftover()
@@ -292,24 +311,15 @@ impl TlsSession {
     /// Lets the backend write, which may consume what is left over.
     fn write(
         &mut self,
-        write: impl FnOnce(&mut Connection, &mut [u8]) -> Result<usize, Fault>,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Link, &mut [u8], &mut Vec<u8>) -> Result<usize, Fault>,
     ) -> Result<(), TlsError> {
-        let Link::Connected(connection) = &mut self.link else {
-            return Err(self.misuse(TlsErrorKind::Handshaking));
-        };
-        match write(connection, &mut self.leftover) {
+        match write(&mut self.link, &mut self.leftover, out) {
             Ok(consumed) => {
                 discard(&mut self.leftover, consumed);
                 Ok(())
             }
             Err(fault) => Err(self.fail(fault, Stage::Connected, Direction::Send)),
-        }
-    }
-
-    fn connection(&self) -> Option<&Connection> {
-        match &self.link {
-            Link::Listening(_) => None,
-            Link::Connected(connection) => Some(connection),
         }
     }
 
@@ -340,26 +350,6 @@ impl TlsSession {
     fn misuse(&self, kind: TlsErrorKind) -> TlsError {
         let esp_code = esp_code::SSL_WRITE_FAILED;
         TlsError { kind, stage: self.stage(), alert: None, esp_code }
-    }
-}
-
-impl Listening {
-    /// Makes the connection if `received`, which is everything so far, allows to.
-    fn hear(&mut self, received: &[u8]) -> Result<Option<Connection>, Fault> {
-        let message = match self.scan.hear(received) {
-            Heard::Incomplete => return Ok(None),
-            Heard::Message(message) => Some(message),
-            Heard::NotAHello => None,
-        };
-        let message = message.as_deref();
-        let hello = message.and_then(ClientHello::parse);
-        if hello.as_ref().is_some_and(ClientHello::is_of_an_old_version) {
-            let kind = TlsErrorKind::Incompatible("the client is too old for TLS 1.2".into());
-            return Err(Fault::unheard(kind, AlertCode::PROTOCOL_VERSION));
-        }
-        let terms = self.config.rules().terms(hello.as_ref())?;
-        let server_name = hello.and_then(ClientHello::into_server_name);
-        Connection::new(terms, self.config.clone(), server_name, message).map(Some)
     }
 }
 
@@ -423,6 +413,7 @@ impl fmt::Display for TlsVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hello::ClientHello;
     use crate::select::{Refusal, Selection};
 
     #[derive(Debug)]

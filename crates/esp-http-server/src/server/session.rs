@@ -194,6 +194,8 @@ pub(super) enum Timer {
     Ping,
     Pong,
     Linger,
+    /// For what only the opening of the connection needed.
+    Settle,
 }
 
 /// The moments at which a session's timers go off.
@@ -213,7 +215,7 @@ pub(super) struct Timers {
 const FEW: usize = 3;
 
 impl Timer {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Handshake,
         Self::Head,
         Self::Idle,
@@ -225,6 +227,7 @@ impl Timer {
         Self::Ping,
         Self::Pong,
         Self::Linger,
+        Self::Settle,
     ];
 }
 

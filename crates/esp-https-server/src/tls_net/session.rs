@@ -287,6 +287,13 @@ impl Session {
         }
     }
 
+    /// As [`TlsSession::settle`]; the engine hears of a failure when it next looks.
+    pub(super) fn settle(&mut self) -> Result<(), NetError> {
+        let settled = self.tls.settle().map_err(|error| self.break_with(failed(error)));
+        self.revisit |= settled.is_err();
+        settled
+    }
+
     /// close_notify, and the inner net's `shutdown` as soon as it has left.
     pub(super) fn shut_down(&mut self, id: NetId, inner: &mut impl Net, produced: &mut TxBuf) {
         match self.stage {

@@ -11,9 +11,10 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, WriteTraffic,
 };
 use rustls::{HandshakeKind as RustlsKind, ProtocolVersion};
-use rustls_pki_types::UnixTime;
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::errors::{self, Fault};
+use super::records::{Agreed, Records};
 use super::settings::{Reverification, Terms};
 use super::{MAX_FRAGMENT_LEN, provider};
 use crate::cipher_suite::CipherSuite;
@@ -183,6 +184,28 @@ impl Connection {
         })
     }
 
+    /// Whether the session can be taken over by [`Self::into_records`] behind a write. Behind a read
+    /// it can't: rustls may hold a reply to a KeyUpdate, which it shows nobody.
+    pub(crate) fn can_be_taken_over(&self) -> bool {
+        self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+            && !self.is_handshaking()
+            && !self.peer_has_closed
+            && !self.tls.wants_write()
+    }
+
+    /// Ends rustls' part of the session. Whoever calls makes sure that nothing received is left over.
+    pub(crate) fn into_records(self) -> Result<Records, Fault> {
+        let agreed = Agreed {
+            alpn_protocol: self.alpn_protocol().map(Box::from),
+            peer_certificates: self.peer_certificates().into(),
+            handshake_kind: self.handshake_kind(),
+            server_name: self.server_name,
+        };
+        let (secrets, keys) =
+            self.tls.dangerous_into_kernel_connection().map_err(errors::internal)?;
+        Records::take_over(secrets, keys, agreed, self.max_fragment_len).map_err(errors::internal)
+    }
+
     /// Sends close_notify. `leftover` is as for [`Self::process`], and so is the result.
     pub(crate) fn close_notify(
         &mut self,
@@ -222,8 +245,8 @@ impl Connection {
         Some(provider::named(self.tls.negotiated_cipher_suite()?.suite()))
     }
 
-    pub(crate) fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
-        self.tls.peer_certificates().unwrap_or_default().iter().map(|der| der.as_ref())
+    pub(crate) fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.tls.peer_certificates().unwrap_or_default()
     }
 
     /// How the handshake goes, once that is decided.

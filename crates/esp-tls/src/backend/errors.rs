@@ -49,6 +49,17 @@ impl Fault {
         Self { kind, alert: None, likely_alert: Some(alert) }
     }
 
+    /// A fault that the peer was told of, with this alert.
+    pub(super) fn told(kind: TlsErrorKind, alert: AlertCode) -> Self {
+        Self { kind, alert: Some(Alert::Sent(alert)), likely_alert: None }
+    }
+
+    /// The peer's own end of the session, by this alert.
+    pub(super) fn heard(alert: AlertCode) -> Self {
+        let kind = TlsErrorKind::AlertReceived(alert);
+        Self { kind, alert: Some(Alert::Received(alert)), likely_alert: None }
+    }
+
     /// Says it, as long as nothing of the handshake has been said yet.
     pub(crate) fn say(mut self, out: &mut Vec<u8>) -> Self {
         if let Some(code) = self.likely_alert {

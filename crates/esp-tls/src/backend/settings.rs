@@ -131,6 +131,8 @@ impl Settings {
         server.ignore_client_order = true;
         server.alpn_protocols.clone_from(&self.alpn);
         server.max_fragment_size = Some(self.max_fragment_len + RECORD_HEADER_LEN);
+        // Of sessions that go on we encrypt the records.
+        server.enable_secret_extraction = true;
         // Rejected early data is retried on each pass and ends in a decryption error; accepted, it
         // could be replayed.
         server.max_early_data_size = 0;

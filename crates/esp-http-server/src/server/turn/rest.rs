@@ -16,6 +16,9 @@ use crate::proto::status::Status;
 /// The shortest time there is.
 const TICK: Duration = Duration::from_micros(1);
 
+/// How long a session has to go on until its transport may settle.
+const SETTLE_AFTER: Duration = Duration::from_secs(1);
+
 impl<S: Stacks, N: Net> Turn<'_, S, N>
 where
     S::Stack: 'static,
@@ -62,6 +65,10 @@ where
                 }
                 Step::Again
             }
+            Timer::Settle => {
+                self.net.settle(self.id());
+                Step::Again
+            }
             Timer::Idle | Timer::Pong | Timer::Linger => Step::Closed,
         }
     }
@@ -87,6 +94,9 @@ where
             self.worker.reclaim(conn);
         }
         self.worker.set_rank(session, rank);
+        if self.net.can_settle(self.id()) {
+            self.session.timers.start(Timer::Settle, self.now + SETTLE_AFTER);
+        }
         self.weigh(rank);
         let session = &mut *self.session;
         // What is due now comes up in the next turn, not again in this one.
