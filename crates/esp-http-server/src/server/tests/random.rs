@@ -154,6 +154,7 @@ fn connect(engine: &Engine, dice: &mut Dice) -> Client {
         recv_len: dice.one_of(&[5, 700, usize::MAX]),
         handshake: dice.one_of(&[Handshake::Done, Handshake::Done, Handshake::UnderWay]),
         layered: dice.below(2) == 0,
+        can_settle: dice.below(2) == 0,
         addr: dice.one_of(&[None, Some(1), Some(2)]).map(addr),
     })
 }

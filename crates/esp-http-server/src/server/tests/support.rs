@@ -410,6 +410,11 @@ impl Client {
         self.pipe().shut
     }
 
+    /// Whether the transport could give back something, and wasn't told to.
+    pub(super) fn can_settle(&self) -> bool {
+        self.pipe().peer.can_settle
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.pipe().closed
     }

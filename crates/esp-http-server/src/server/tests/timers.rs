@@ -263,3 +263,36 @@ fn with_so_linger_a_peer_that_finished_first_is_told_the_end_before_the_reset() 
     assert!(client.is_shut(), "or the reset would take the answer with it");
     client.expect_closed();
 }
+
+#[test]
+fn a_transport_settles_a_second_after_an_answer() {
+    let engine = engine();
+    let client = engine.connect_as(Peer { can_settle: true, ..Peer::default() });
+    client.send(get("/a"));
+    client.expect(ok("/a"));
+    engine.advance(millis(600));
+    // What comes in between changes nothing: the second is that of a session which goes on.
+    client.send(get("/b"));
+    client.expect(ok("/b"));
+    engine.advance(millis(399));
+    assert!(client.can_settle());
+    engine.advance(millis(1));
+    assert!(!client.can_settle());
+    client.send(get("/c"));
+    client.expect(ok("/c"));
+    closes_after(&engine, &client, secs(7));
+}
+
+#[test]
+fn a_transport_does_not_settle_of_a_session_that_ends_before() {
+    let engine = engine();
+    let client = engine.connect_as(Peer { can_settle: true, ..Peer::default() });
+    client.send(get("/a"));
+    client.expect(ok("/a"));
+    engine.advance(millis(999));
+    client.finish();
+    client.expect_closed();
+    engine.advance(secs(10));
+    assert!(client.can_settle());
+    assert_eq!(engine.waits(), None);
+}

@@ -33,6 +33,25 @@ fn a_connection_at_rest_holds_no_buffer() {
 }
 
 #[test]
+fn a_connection_that_goes_on_settles_when_it_is_told_to() {
+    for_both_versions(|version| {
+        let mut rig = Rig::connected(version);
+        assert!(!rig.net.can_settle(ID), "nothing was said");
+        rig.say(b"question");
+        assert_eq!(rig.recv().unwrap(), b"question");
+        rig.send(b"answer");
+        assert_eq!(rig.net.can_settle(ID), *version == TLS13);
+        rig.net.settle(ID);
+        assert!(!rig.net.can_settle(ID));
+        rig.say(b"and another");
+        assert_eq!(rig.recv().unwrap(), b"and another");
+        rig.send(&pattern(70_000));
+        rig.exchange();
+        assert_eq!(rig.peer.received, [&b"answer"[..], &pattern(70_000)].concat());
+    });
+}
+
+#[test]
 fn a_session_adds_little_to_its_tls_session() {
     assert!(size_of::<Session>() - size_of::<esp_tls::TlsSession>() <= 80);
 }

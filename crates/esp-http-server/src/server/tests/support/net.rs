@@ -20,6 +20,8 @@ pub(in crate::server::tests) struct Peer {
     pub(in crate::server::tests) handshake: Handshake,
     /// Whether there is a layer, as TLS, that takes whatever it is given and keeps it inside.
     pub(in crate::server::tests) layered: bool,
+    /// Whether there is something to give back when the connection goes on.
+    pub(in crate::server::tests) can_settle: bool,
     pub(in crate::server::tests) addr: Option<SocketAddr>,
 }
 
@@ -38,6 +40,7 @@ impl Default for Peer {
             recv_len: usize::MAX,
             handshake: Handshake::Done,
             layered: false,
+            can_settle: false,
             addr: None,
         }
     }
@@ -191,6 +194,14 @@ impl Net for MemoryNet {
         pipe.sends.push(len);
         tx.advance(len);
         Ok(len)
+    }
+
+    fn can_settle(&self, id: NetId) -> bool {
+        self.ids[id.index()].is_some_and(|number| self.pipes[number].peer.can_settle)
+    }
+
+    fn settle(&mut self, id: NetId) {
+        self.pipe(id).peer.can_settle = false;
     }
 
     fn pending(&self, id: NetId) -> usize {
