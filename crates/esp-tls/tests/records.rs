@@ -252,13 +252,19 @@ mod key_updates {
 
     #[test]
     fn that_others_come_between_are_refused() {
-        for (kind, content) in
-            [(raw::APPLICATION_DATA, &b"data"[..]), (raw::ALERT, &[WARNING, 0]), (raw::ALERT, &[2, 80])]
-        {
+        for (kind, content) in [
+            (raw::APPLICATION_DATA, &b"data"[..]),
+            (raw::ALERT, &[WARNING, 0]),
+            (raw::ALERT, &[2, 80]),
+        ] {
             let (mut client, mut server) = raw();
             let start = client.encrypt(raw::HANDSHAKE, &KEY_UPDATE_REQUESTED[..3]);
             recv(&mut server, &start).0.unwrap();
-            assert_refused(&mut server, &client.encrypt(kind, content), AlertCode::UNEXPECTED_MESSAGE);
+            assert_refused(
+                &mut server,
+                &client.encrypt(kind, content),
+                AlertCode::UNEXPECTED_MESSAGE,
+            );
         }
     }
 }
@@ -296,7 +302,8 @@ mod records_that_cannot_be {
     #[test]
     fn damaged_repeated_or_out_of_order_are_refused() {
         let (mut client, mut server) = raw();
-        let [first, second] = [b"first", b"other"].map(|it| client.encrypt(raw::APPLICATION_DATA, it));
+        let [first, second] =
+            [b"first", b"other"].map(|it| client.encrypt(raw::APPLICATION_DATA, it));
         assert_refused(&mut server, &second, AlertCode::BAD_RECORD_MAC);
         let (mut client, mut server) = raw();
         let again = client.encrypt(raw::APPLICATION_DATA, b"again");
@@ -402,7 +409,8 @@ mod alerts {
 
     #[test]
     fn others_are_the_end_and_are_not_answered() {
-        for (level, code) in [(FATAL, 80), (WARNING, 80), (WARNING, 100), (FATAL, 90), (FATAL, 255)] {
+        for (level, code) in [(FATAL, 80), (WARNING, 80), (WARNING, 100), (FATAL, 90), (FATAL, 255)]
+        {
             let (mut client, mut server) = raw();
             let (result, received) = recv(&mut server, &client.encrypt(raw::ALERT, &[level, code]));
             let error = result.unwrap_err();

@@ -358,3 +358,6 @@ impl Sequence {
 fn unknown_cipher() -> Error {
     Error::General("a cipher that isn't known here".into())
 }
+
+#[cfg(test)]
+mod tests;
