@@ -90,7 +90,7 @@ pub trait Net {
 
     /// Has this layer give back what it needed to open the connection, which goes on and is silent.
     ///
-    /// The engine calls it a second after an answer, if [`can_settle`](Self::can_settle) said so:
+    /// The engine calls it a tenth of a second after an answer, if [`can_settle`](Self::can_settle) said so:
     /// what takes time to give back isn't worth it for connections that end before. Should it fail, the
     /// connection is reported, and `recv` and `send` say why.
     fn settle(&mut self, _id: NetId) {}

@@ -265,16 +265,16 @@ fn with_so_linger_a_peer_that_finished_first_is_told_the_end_before_the_reset() 
 }
 
 #[test]
-fn a_transport_settles_a_second_after_an_answer() {
+fn a_transport_settles_a_tenth_of_a_second_after_an_answer() {
     let engine = engine();
     let client = engine.connect_as(Peer { can_settle: true, ..Peer::default() });
     client.send(get("/a"));
     client.expect(ok("/a"));
-    engine.advance(millis(600));
-    // What comes in between changes nothing: the second is that of a session which goes on.
+    engine.advance(millis(60));
+    // What comes in between changes nothing: the time is that of a session which goes on.
     client.send(get("/b"));
     client.expect(ok("/b"));
-    engine.advance(millis(399));
+    engine.advance(millis(39));
     assert!(client.can_settle());
     engine.advance(millis(1));
     assert!(!client.can_settle());
@@ -289,7 +289,7 @@ fn a_transport_does_not_settle_of_a_session_that_ends_before() {
     let client = engine.connect_as(Peer { can_settle: true, ..Peer::default() });
     client.send(get("/a"));
     client.expect(ok("/a"));
-    engine.advance(millis(999));
+    engine.advance(millis(99));
     client.finish();
     client.expect_closed();
     engine.advance(secs(10));

@@ -16,8 +16,9 @@ use crate::proto::status::Status;
 /// The shortest time there is.
 const TICK: Duration = Duration::from_micros(1);
 
-/// How long a session has to go on until its transport may settle.
-const SETTLE_AFTER: Duration = Duration::from_secs(1);
+/// How long a session has to go on until its transport settles: longer than a client that comes for one
+/// answer takes to leave, and short, so that of a crowd that comes at once few hold more than they need.
+const SETTLE_AFTER: Duration = Duration::from_millis(100);
 
 impl<S: Stacks, N: Net> Turn<'_, S, N>
 where
