@@ -92,7 +92,7 @@ pub trait Net {
     ///
     /// The engine calls it a tenth of a second after an answer, if [`can_settle`](Self::can_settle) said so:
     /// what takes time to give back isn't worth it for connections that end before. Should it fail, the
-    /// connection is reported, and `recv` and `send` say why.
+    /// connection is reported, and is [`Closed`](NetError::Closed).
     fn settle(&mut self, _id: NetId) {}
 
     /// How many received bytes wait inside this layer while the socket may be silent.

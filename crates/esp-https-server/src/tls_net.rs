@@ -301,18 +301,19 @@ impl<N: Net> Net for TlsNet<N> {
     }
 
     fn can_settle(&self, id: NetId) -> bool {
-        match self.slot(id) {
-            Some(session) => session.is_established() && session.tls.can_settle(),
-            None => self.config.is_none() && self.inner.can_settle(id),
-        }
+        let session = self.slot(id);
+        session.is_some_and(|session| session.is_established() && session.tls.can_settle())
+            || self.inner.can_settle(id)
     }
 
     /// Has the TLS session give back what only its handshake needed.
     fn settle(&mut self, id: NetId) {
-        let Some(session) = session_of(&mut self.sessions, id) else {
-            return self.inner.settle(id);
-        };
-        if session.is_established() && session.settle().is_err() {
+        self.inner.settle(id);
+        if let Some(session) = session_of(&mut self.sessions, id)
+            && session.is_established()
+            && let Err(error) = session.settle()
+        {
+            log::error!("a TLS session could not be settled: {error}");
             self.revisit.push(id);
         }
     }

@@ -27,7 +27,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `config.rs` | [`TlsConfig`]: all rules of a server, and [`reload`](TlsConfig::reload) |
-//! | `session.rs` | [`TlsSession`]: `recv`, `send`, `close`, and what the handshake agreed on |
+//! | `session.rs`, `link.rs` | [`TlsSession`]: `recv`, `send`, `close`, and what the handshake agreed on |
 //! | `certified_key.rs`, `private_key.rs`, `signing_key.rs`, `pkcs11/` | [`CertifiedKey`]: certificate and key, from files, under a password, on a device |
 //! | `client_ca.rs`, `identity.rs` | [`ClientCa`]: who vouches for clients; [`PeerIdentity`]: who they are |
 //! | `hello.rs`, `select.rs`, `sni_table.rs` | [`SelectCertificate`]: which certificate a client gets to see |
@@ -47,6 +47,8 @@
 //! 5. If it resumes a session with a client certificate, that is verified again; if it isn't good any
 //!    more, the handshake begins anew without tickets, before anything has left.
 //! 6. When it is over it is counted, and all of this is dropped.
+//! 7. A session of TLS 1.3 that goes on settles ([`TlsSession::settle`]): the TLS library hands over the
+//!    keys, and the records are this crate's (`backend/records.rs`).
 //!
 //! # Providers
 //!

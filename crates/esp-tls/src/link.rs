@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use rustls_pki_types::CertificateDer;
 
 use crate::alert::AlertCode;
-use crate::backend::{Connection, Fault, Records};
+use crate::backend::{Connection, Fault, Records, contain_panic};
 use crate::cipher_suite::CipherSuite;
 use crate::config::TlsConfig;
 use crate::error::TlsErrorKind;
@@ -36,8 +36,9 @@ impl Link {
     ) -> Result<usize, Fault> {
         match self {
             Link::Connected(connection) => connection.process(buffer, plain, out),
-            Link::Settled(records) => records.process(buffer, plain, out),
-            Link::Listening(_) | Link::Lost => Ok(0),
+            Link::Settled(records) => contain_panic(|| records.process(buffer, plain, out))?,
+            Link::Listening(_) => Ok(0),
+            Link::Lost => Err(lost()),
         }
     }
 
@@ -50,8 +51,9 @@ impl Link {
     ) -> Result<usize, Fault> {
         match self {
             Link::Connected(connection) => connection.encrypt(leftover, plain, out),
-            Link::Settled(records) => records.encrypt(plain, out).map(|()| 0),
-            Link::Listening(_) | Link::Lost => Err(TlsErrorKind::Handshaking.into()),
+            Link::Settled(records) => whole(out, |out| records.encrypt(plain, out)),
+            Link::Listening(_) => Err(TlsErrorKind::Handshaking.into()),
+            Link::Lost => Err(lost()),
         }
     }
 
@@ -63,8 +65,9 @@ impl Link {
     ) -> Result<usize, Fault> {
         match self {
             Link::Connected(connection) => connection.close_notify(leftover, out),
-            Link::Settled(records) => records.close_notify(out).map(|()| 0),
-            Link::Listening(_) | Link::Lost => Err(TlsErrorKind::Handshaking.into()),
+            Link::Settled(records) => whole(out, |out| records.close_notify(out)),
+            Link::Listening(_) => Err(TlsErrorKind::Handshaking.into()),
+            Link::Lost => Err(lost()),
         }
     }
 
@@ -77,7 +80,7 @@ impl Link {
     pub(crate) fn settle(&mut self) -> Result<(), Fault> {
         match core::mem::replace(self, Link::Lost) {
             Link::Connected(connection) if connection.can_be_taken_over() => {
-                *self = Link::Settled(Box::new(connection.into_records()?));
+                *self = Link::Settled(Box::new(contain_panic(|| connection.into_records())??));
             }
             other => *self = other,
         }
@@ -148,6 +151,23 @@ impl Link {
             Link::Listening(_) | Link::Lost => None,
         }
     }
+}
+
+/// Lets `write` append records: all of them, or nothing.
+fn whole(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
+) -> Result<usize, Fault> {
+    let start = out.len();
+    let written = contain_panic(|| write(out)).unwrap_or_else(Err);
+    if written.is_err() {
+        out.truncate(start);
+    }
+    written.map(|()| 0)
+}
+
+fn lost() -> Fault {
+    TlsErrorKind::Internal("the session could not be settled".into()).into()
 }
 
 /// A session before the end of its ClientHello.

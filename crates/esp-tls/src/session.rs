@@ -29,13 +29,14 @@ const MAX_HANDSHAKE_LEN: usize = 64 * 1024;
 ///   application says, [`close`](Self::close) at the end. All of them append to `out`, which must go
 ///   to the socket in that order, whether the call succeeded or not: an error's alert is in there.
 /// - State: [`is_handshaking`](Self::is_handshaking), [`peer_has_closed`](Self::peer_has_closed),
-///   [`needed_len`](Self::needed_len).
+///   [`needed_len`](Self::needed_len), [`can_settle`](Self::can_settle).
 /// - What the handshake agreed on: [`version`](Self::version), [`cipher_suite`](Self::cipher_suite),
 ///   [`alpn_protocol`](Self::alpn_protocol), [`server_name`](Self::server_name),
 ///   [`peer_identity`](Self::peer_identity), [`peer_certificates`](Self::peer_certificates),
 ///   [`is_resumed`](Self::is_resumed).
 ///
-/// An idle session holds no buffer: only an incomplete record is kept, until its rest arrives.
+/// An idle session holds no buffer: only an incomplete record is kept, until its rest arrives. What only
+/// the handshake needed goes with [`settle`](Self::settle), which comes by itself.
 pub struct TlsSession {
     link: Link,
     /// Bytes received and not consumed, exactly as the backend left them: part of a record, or of a
@@ -43,8 +44,9 @@ pub struct TlsSession {
     leftover: Vec<u8>,
     failure: Option<Box<TlsError>>,
     is_closed: bool,
-    /// The last thing that happened was that data was sent.
+    /// Nothing was received since data was sent last, so that rustls owes no reply to a KeyUpdate.
     sent_last: bool,
+    /// Data was sent before.
     has_sent: bool,
 }
 
@@ -216,6 +218,9 @@ impl TlsSession {
     pub fn peer_identity(&self) -> Result<Option<PeerIdentity>, TlsError> {
         if self.is_handshaking() {
             return Ok(None);
+        }
+        if matches!(self.link, Link::Lost) {
+            self.check_alive()?;
         }
         PeerIdentity::of_chain(self.peer_certificates()).map_err(|problem| TlsError {
             kind: TlsErrorKind::ClientCertificate(problem),

@@ -239,8 +239,10 @@ mod key_updates {
             (&[24, 0, 0, 1, 0, 24][..], AlertCode::UNEXPECTED_MESSAGE),
             (&[24, 0, 0, 1, 0, 24, 0, 0, 1, 0], AlertCode::UNEXPECTED_MESSAGE),
             (&[24, 0, 0, 1, 2], AlertCode::ILLEGAL_PARAMETER),
-            (&[24, 0, 0, 2, 0, 0], AlertCode::UNEXPECTED_MESSAGE),
-            (&[24, 0, 1], AlertCode::UNEXPECTED_MESSAGE),
+            (&[24, 0, 0, 1, 1, 24], AlertCode::UNEXPECTED_MESSAGE),
+            (&[24, 0, 0, 2, 0, 0], AlertCode::DECODE_ERROR),
+            (&[24, 0, 0, 0], AlertCode::DECODE_ERROR),
+            (&[24, 0, 1], AlertCode::DECODE_ERROR),
             (&[1, 0, 0, 1, 0], AlertCode::UNEXPECTED_MESSAGE),
             (&[4, 0, 0, 0], AlertCode::UNEXPECTED_MESSAGE),
             (&[], AlertCode::UNEXPECTED_MESSAGE),
@@ -432,7 +434,7 @@ mod alerts {
     #[test]
     fn that_are_none_are_refused() {
         for (alert, answer) in [
-            (&[][..], AlertCode::DECODE_ERROR),
+            (&[][..], AlertCode::UNEXPECTED_MESSAGE),
             (&[FATAL], AlertCode::DECODE_ERROR),
             (&[FATAL, 80, 0], AlertCode::DECODE_ERROR),
             (&[WARNING, 0, WARNING, 0], AlertCode::DECODE_ERROR),
@@ -442,5 +444,16 @@ mod alerts {
             let (mut client, mut server) = raw();
             assert_refused(&mut server, &client.encrypt(raw::ALERT, alert), answer);
         }
+    }
+
+    #[test]
+    fn do_not_follow_our_own_close_notify() {
+        let (mut client, mut server) = raw();
+        server.close(&mut Vec::new());
+        let update = client.encrypt(raw::HANDSHAKE, &KEY_UPDATE_REQUESTED);
+        recv(&mut server, &update).0.unwrap();
+        let (result, received) = recv(&mut server, &client.encrypt(24, b"heartbeat"));
+        assert_eq!(result.unwrap_err().alert(), None);
+        assert!(received.out.is_empty());
     }
 }

@@ -14,13 +14,12 @@ use alloc::vec::Vec;
 
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
-use rustls::{Error, ExtractedSecrets, SupportedCipherSuite, Tls13CipherSuite};
+use rustls::{CipherSuite, Error, ExtractedSecrets, SupportedCipherSuite, Tls13CipherSuite};
 use rustls_pki_types::CertificateDer;
 
 use super::errors::{self, Fault};
 use super::{MAX_FRAGMENT_LEN, provider};
 use crate::alert::AlertCode;
-use crate::cipher_suite::CipherSuite;
 use crate::error::TlsErrorKind;
 use crate::resumption::HandshakeKind;
 
@@ -76,6 +75,7 @@ pub(crate) struct Records {
     /// The client asked for a KeyUpdate in return. It goes in front of what is sent next, so that a
     /// client that only asks makes nothing grow.
     owes_key_update: bool,
+    has_closed: bool,
     peer_has_closed: bool,
 }
 
@@ -115,6 +115,7 @@ impl Records {
             key_updates: 0,
             idle_records: 0,
             owes_key_update: false,
+            has_closed: false,
             peer_has_closed: false,
         })
     }
@@ -154,6 +155,7 @@ impl Records {
 
     /// Appends a close_notify.
     pub(crate) fn close_notify(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.has_closed = true;
         let alert = [WARNING, AlertCode::CLOSE_NOTIFY.0];
         self.seal(ALERT, &alert, out).map_err(errors::internal)
     }
@@ -170,7 +172,7 @@ impl Records {
         self.agreed.server_name.as_deref()
     }
 
-    pub(crate) fn cipher_suite(&self) -> CipherSuite {
+    pub(crate) fn cipher_suite(&self) -> crate::CipherSuite {
         provider::named(self.suite.common.suite)
     }
 
@@ -197,6 +199,7 @@ impl Records {
             }
             ALERT => match content {
                 [level, code] => self.receive_alert(*level, AlertCode(*code)),
+                [] => Err(Problem::unexpected("an alert record without an alert")),
                 _ => Err(Problem::new("an alert of another length", AlertCode::DECODE_ERROR)),
             },
             HANDSHAKE => self.receive_handshake(content),
@@ -222,24 +225,30 @@ impl Records {
         if part.is_empty() {
             return Err(Problem::unexpected("an empty handshake record"));
         }
+        let mut is_requested = false;
         for byte in part {
             let at = usize::from(self.key_update_len);
             match (KEY_UPDATE.get(at), *byte) {
-                (Some(expected), byte) if *expected == byte => self.key_update_len += 1,
+                (Some(expected), byte) if *expected == byte => {}
+                (Some(_), _) if at > 0 => {
+                    let problem = "a KeyUpdate of another length";
+                    return Err(Problem::new(problem, AlertCode::DECODE_ERROR));
+                }
                 (None, NOT_REQUESTED | REQUESTED) if at == KEY_UPDATE.len() => {
-                    self.key_update_len += 1;
-                    self.owes_key_update |= *byte == REQUESTED;
+                    is_requested = *byte == REQUESTED;
                 }
                 (None, _) if at == KEY_UPDATE.len() => {
                     let problem = "a KeyUpdate that neither asks nor doesn't";
                     return Err(Problem::new(problem, AlertCode::ILLEGAL_PARAMETER));
                 }
-                _ => return Err(Problem::unexpected("a message other than KeyUpdate")),
+                _ => return Err(Problem::unexpected("a message other than one KeyUpdate")),
             }
+            self.key_update_len += 1;
         }
         if usize::from(self.key_update_len) > KEY_UPDATE.len() {
             self.key_update_len = 0;
             self.update_opener()?;
+            self.owes_key_update |= is_requested;
         }
         Ok(())
     }
@@ -255,10 +264,11 @@ impl Records {
     }
 
     fn update_sealer(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let (sequence, secrets) = self.keys.update_tx_secret()?;
+        let next = Sealer::new(self.suite, secrets, sequence)?;
         let [kind, high, middle, low] = KEY_UPDATE;
         self.sealer.seal(HANDSHAKE, &[kind, high, middle, low, NOT_REQUESTED], out)?;
-        let (sequence, secrets) = self.keys.update_tx_secret()?;
-        self.sealer = Sealer::new(self.suite, secrets, sequence)?;
+        self.sealer = next;
         self.owes_key_update = false;
         Ok(())
     }
@@ -275,23 +285,23 @@ impl Records {
     /// sealed as many records as its cipher is safe for (section 5.5).
     fn seal(&mut self, content_type: u8, content: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         // The KeyUpdate itself is the last of them.
-        let is_used_up = self.sealer.sealed() + 1 >= self.suite.common.confidentiality_limit;
+        let is_used_up = self.sealer.sealed() + 1 >= max_sealed(self.suite);
         if self.owes_key_update || is_used_up {
             self.update_sealer(out)?;
         }
         self.sealer.seal(content_type, content, out)
     }
 
-    /// Tells the client what was wrong, and makes a fault of it.
+    /// Tells the client what was wrong, unless it was told the end before, and makes a fault of it.
     fn refuse(&mut self, problem: Problem, out: &mut Vec<u8>) -> Fault {
         let (kind, code) = match problem {
             Problem::Alert(code) => return Fault::heard(code),
             Problem::Other(kind, code) => (kind, code),
         };
-        match self.seal(ALERT, &[FATAL, code.0], out) {
-            Ok(()) => Fault::told(kind, code),
-            Err(_) => kind.into(),
+        if self.has_closed || self.seal(ALERT, &[FATAL, code.0], out).is_err() {
+            return kind.into();
         }
+        Fault::told(kind, code)
     }
 }
 
@@ -337,10 +347,13 @@ fn payload_len([content_type, _, _, high, low]: [u8; HEADER_LEN]) -> Result<usiz
     Ok(len)
 }
 
-/// The header of a record whose ciphertext has `len` bytes; it is authenticated with it.
-fn header(len: usize) -> [u8; HEADER_LEN] {
-    let [.., high, low] = len.to_be_bytes();
-    [APPLICATION_DATA, 3, 3, high, low]
+/// How many records a key may seal. Not every provider says so of AES-GCM (section 5.5: 2^24.5).
+fn max_sealed(suite: &Tls13CipherSuite) -> u64 {
+    const AES_GCM: u64 = 1 << 24;
+    match suite.common.suite {
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => suite.common.confidentiality_limit,
+        _ => suite.common.confidentiality_limit.min(AES_GCM),
+    }
 }
 
 /// Counts records, each of which has a nonce of its own by its number.

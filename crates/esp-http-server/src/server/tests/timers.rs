@@ -284,7 +284,7 @@ fn a_transport_settles_a_tenth_of_a_second_after_an_answer() {
 }
 
 #[test]
-fn a_transport_does_not_settle_of_a_session_that_ends_before() {
+fn the_transport_of_a_session_that_ends_before_does_not_settle() {
     let engine = engine();
     let client = engine.connect_as(Peer { can_settle: true, ..Peer::default() });
     client.send(get("/a"));

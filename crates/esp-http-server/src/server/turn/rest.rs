@@ -95,7 +95,9 @@ where
             self.worker.reclaim(conn);
         }
         self.worker.set_rank(session, rank);
-        if self.net.can_settle(self.id()) {
+        if let Phase::Head | Phase::WebSocket = self.session.phase
+            && self.net.can_settle(self.id())
+        {
             self.session.timers.start(Timer::Settle, self.now + SETTLE_AFTER);
         }
         self.weigh(rank);

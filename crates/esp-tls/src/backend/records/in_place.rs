@@ -10,7 +10,7 @@ use aws_lc_rs::aead;
 #[cfg(not(feature = "aws-lc-rs"))]
 use ring::aead;
 
-use super::{HEADER_LEN, Opened, Sequence, TAG_LEN, header};
+use super::{APPLICATION_DATA, HEADER_LEN, Opened, Sequence, TAG_LEN};
 use crate::backend::MAX_FRAGMENT_LEN;
 
 pub(super) struct Sealer(Key);
@@ -39,18 +39,26 @@ impl Sealer {
         let nonce = self.0.nonce()?;
         let header = header(content.len() + 1 + TAG_LEN);
         out.reserve(HEADER_LEN + content.len() + 1 + TAG_LEN);
-        out.extend_from_slice(&header);
         let start = out.len();
+        out.extend_from_slice(&header);
         out.extend_from_slice(content);
         out.push(content_type);
         let sealed = self.0.key.seal_in_place_separate_tag(
             nonce,
             aead::Aad::from(header),
-            &mut out[start..],
+            &mut out[start + HEADER_LEN..],
         );
-        let tag = sealed.map_err(|_| Error::EncryptError)?;
-        out.extend_from_slice(tag.as_ref());
-        Ok(())
+        match sealed {
+            Ok(tag) => {
+                out.extend_from_slice(tag.as_ref());
+                Ok(())
+            }
+            Err(_) => {
+                // What isn't sealed must not leave.
+                out.truncate(start);
+                Err(Error::EncryptError)
+            }
+        }
     }
 }
 
@@ -81,6 +89,12 @@ impl Opener {
             None => Err(PeerMisbehaved::IllegalTlsInnerPlaintext.into()),
         }
     }
+}
+
+/// The header of a record whose ciphertext has `len` bytes; it is authenticated with it.
+fn header(len: usize) -> [u8; HEADER_LEN] {
+    let [.., high, low] = len.to_be_bytes();
+    [APPLICATION_DATA, 3, 3, high, low]
 }
 
 /// One direction's key.
