@@ -28,7 +28,7 @@ pub mod form;
 pub mod head;
 pub mod method;
 #[cfg(test)]
-mod random;
+pub(crate) mod random;
 pub mod response;
 pub mod status;
 pub mod uri;

@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use super::*;
 use crate::proto::head::{HeadError, Limits, Parsed};
+use crate::proto::random;
 
 const VALID: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -101,7 +102,7 @@ fn another_version_is_told_the_right_one() {
 
 #[test]
 fn a_key_is_sixteen_bytes_in_base64_and_stands_once() {
-    let long = format!("Sec-WebSocket-Key: {}\r\n", "A".repeat(10_000));
+    let long = format!("Sec-WebSocket-Key: {}\r\n", "A".repeat(random::many(10_000)));
     for lines in [
         "",
         "Sec-WebSocket-Key:\r\n",
@@ -140,8 +141,8 @@ fn the_servers_first_choice_that_the_client_offers_is_spoken() {
 /// CVE-2026-45541: each of these fields once ended in a crash somewhere.
 #[test]
 fn strange_subprotocols_are_none_or_refused() {
-    let long = format!("Sec-WebSocket-Protocol: {}\r\n", "chat".repeat(2_500));
-    let many = format!("Sec-WebSocket-Protocol: {}\r\n", "cha,".repeat(2_500));
+    let long = format!("Sec-WebSocket-Protocol: {}\r\n", "chat".repeat(random::many(2_500)));
+    let many = format!("Sec-WebSocket-Protocol: {}\r\n", "cha,".repeat(random::many(2_500)));
     let repeated = "Sec-WebSocket-Protocol: cha\r\n".repeat(50);
     for none in [
         "",
@@ -157,7 +158,7 @@ fn strange_subprotocols_are_none_or_refused() {
         assert!(accept(&head).is_ok(), "{none:?}");
         assert_eq!(choose_subprotocol(&head, &["chat"]), None, "{none:?}");
     }
-    let long = format!("Sec-WebSocket-Protocol: {}\r\n", "é".repeat(5_000));
+    let long = format!("Sec-WebSocket-Protocol: {}\r\n", "é".repeat(random::many(5_000)));
     for malformed in [
         "Sec-WebSocket-Protocol: ch\u{e4}t\r\n",
         "Sec-WebSocket-Protocol: chat, \"mqtt\"\r\n",

@@ -114,11 +114,11 @@ fn events_in_steps(
 fn events_at(decoder: impl Fn() -> MessageDecoder, input: &[u8]) -> Outcome {
     let whole = events_in_steps(decoder(), Reading::Whole, input, [input.len()].into_iter());
     for reading in [Reading::Whole, Reading::Room(1), Reading::Room(7)] {
-        for cut in 0..input.len() {
+        for cut in random::cuts(input.len()) {
             let ends = [cut, input.len()].into_iter();
             assert_eq!(events_in_steps(decoder(), reading, input, ends), whole, "cut at {cut}");
         }
-        let every_byte = events_in_steps(decoder(), reading, input, 0..=input.len());
+        let every_byte = events_in_steps(decoder(), reading, input, random::drips(input.len()));
         assert_eq!(every_byte, whole, "byte by byte");
     }
     whole
