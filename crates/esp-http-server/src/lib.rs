@@ -107,6 +107,7 @@ mod error;
 pub mod front;
 mod handler;
 mod net;
+mod pool;
 pub mod proto;
 mod server;
 mod sync;

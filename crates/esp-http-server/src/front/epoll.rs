@@ -327,9 +327,15 @@ impl fmt::Debug for EpollNet {
 /// The connections by their numbers.
 #[derive(Debug, Default)]
 struct Sockets {
+    /// The last one is in use.
     slots: Vec<Option<Socket>>,
+    /// Numbers of slots that are free, and of some that are gone.
     free: BinaryHeap<Reverse<u32>>,
+    open: usize,
 }
+
+/// Slots whose memory is kept in any case.
+const SLOTS_KEPT: usize = 64;
 
 #[derive(Debug)]
 struct Socket {
@@ -354,29 +360,53 @@ const ENDED: epoll::EventFlags =
 
 impl Sockets {
     fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.open
     }
 
     /// The number that the next [`insert`](Self::insert) must use.
     fn lowest_free(&self) -> NetId {
         let next = self.slots.len() as u32; // Bounded by the number of file descriptors.
-        NetId(self.free.peek().map_or(next, |lowest| lowest.0))
+        NetId(self.free.peek().map_or(next, |lowest| lowest.0.min(next)))
     }
 
     fn insert(&mut self, id: NetId, socket: Socket) {
-        match self.free.pop() {
-            Some(Reverse(lowest)) => {
-                debug_assert_eq!(lowest, id.0);
-                self.slots[id.index()] = Some(socket);
+        self.open += 1;
+        match self.slots.get_mut(id.index()) {
+            Some(slot) => {
+                let lowest = self.free.pop();
+                debug_assert_eq!(lowest, Some(Reverse(id.0)));
+                *slot = Some(socket);
             }
-            None => self.slots.push(Some(socket)),
+            None => {
+                debug_assert_eq!(id.index(), self.slots.len());
+                // Whatever is in there is the number of a slot that is gone.
+                self.free.clear();
+                self.slots.push(Some(socket));
+            }
         }
     }
 
     fn remove(&mut self, id: NetId) {
         let socket = self.slots.get_mut(id.index()).and_then(Option::take);
         assert!(socket.is_some(), "connection {} is closed, but was not open", id.0);
+        self.open -= 1;
         self.free.push(Reverse(id.0));
+        if id.index() + 1 == self.slots.len() {
+            self.shorten();
+        }
+    }
+
+    /// Takes out the slots behind the last one that is in use, and gives back their memory if those
+    /// that are left need a quarter of it.
+    #[cold]
+    fn shorten(&mut self) {
+        while self.slots.pop_if(|last| last.is_none()).is_some() {}
+        let room = SLOTS_KEPT.max(2 * self.slots.len());
+        if self.slots.capacity() > 2 * room {
+            self.slots.shrink_to(room);
+            self.free.retain(|free| (free.0 as usize) < self.slots.len());
+            self.free.shrink_to(room);
+        }
     }
 
     fn get(&self, id: NetId) -> Option<&Socket> {

@@ -5,17 +5,17 @@ use core::fmt;
 use corosensei::stack::DefaultStack;
 
 use crate::handler::Stacks;
+use crate::pool::Pool;
 
 /// Stacks of one size, each with a guard page, reused for as long as they are asked for.
 ///
 /// Mapping a stack costs two system calls, a page fault per page touched, and the same again to
-/// unmap it, so a worker keeps the ones that come back. It keeps a bounded number: the pages that a
-/// stack has ever touched stay with it, and a burst of handlers must not hold them for ever.
+/// unmap it, so a worker keeps the ones that come back. It keeps a bounded number, and those only that
+/// it needs: the pages that a stack has ever touched stay with it, and a burst of handlers must not
+/// hold them for ever.
 pub struct StackPool {
     size: usize,
-    keep: usize,
-    /// The one used last is on top: its pages are the likeliest to be in the cache.
-    idle: Vec<DefaultStack>,
+    idle: Pool<DefaultStack>,
     /// Whether the last mapping failed and that was logged.
     short: bool,
 }
@@ -24,7 +24,7 @@ impl StackPool {
     /// A pool of stacks of `size` bytes (rounded up to whole pages, the guard page not counted),
     /// which keeps at most `keep` that nobody uses. Nothing is mapped before it is asked for.
     pub const fn new(size: usize, keep: usize) -> Self {
-        Self { size, keep, idle: Vec::new(), short: false }
+        Self { size, idle: Pool::new(keep), short: false }
     }
 
     /// How many stacks are kept that nobody uses.
@@ -58,13 +58,16 @@ impl Stacks for StackPool {
     type Stack = DefaultStack;
 
     fn take(&mut self) -> Option<DefaultStack> {
-        self.idle.pop().or_else(|| self.map())
+        self.idle.take().or_else(|| self.map())
     }
 
     fn give(&mut self, stack: DefaultStack) {
-        if self.idle.len() < self.keep {
-            self.idle.push(stack);
-        }
+        self.idle.give(stack);
+    }
+
+    fn free_unneeded(&mut self) -> usize {
+        drop(self.idle.surplus());
+        self.idle.len()
     }
 }
 
@@ -72,9 +75,8 @@ impl fmt::Debug for StackPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StackPool")
             .field("size", &self.size)
-            .field("keep", &self.keep)
             .field("idle", &self.idle.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,6 +107,18 @@ mod tests {
             pool.give(stack);
         }
         assert_eq!(pool.idle(), 2);
+    }
+
+    #[test]
+    fn stacks_of_a_burst_are_unmapped_when_nobody_needs_them() {
+        let mut pool = StackPool::new(16 * 1024, 8);
+        let burst: Vec<_> = (0..5).map(|_| pool.take().unwrap()).collect();
+        burst.into_iter().for_each(|stack| pool.give(stack));
+        assert_eq!(pool.free_unneeded(), 5, "they have just come back");
+        let stack = pool.take().unwrap();
+        pool.give(stack);
+        assert_eq!(pool.free_unneeded(), 1);
+        assert_eq!(pool.free_unneeded(), 0);
     }
 
     #[test]

@@ -45,6 +45,15 @@ pub trait Stacks {
 
     /// Gives back a stack that is no longer used.
     fn give(&mut self, stack: Self::Stack);
+
+    /// Frees the stacks of those that are kept which nobody has needed since this was called last, and
+    /// says how many are kept still.
+    ///
+    /// The engine calls it every five seconds until there are none. A program whose stacks are all there
+    /// from the start has nothing to free; that is the default.
+    fn free_unneeded(&mut self) -> usize {
+        0
+    }
 }
 
 /// What the engine sends into a task.

@@ -8,6 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use super::give_back::shorten;
 use super::lru::{Line, Links, Ranks};
 use super::session::Rank;
 
@@ -76,6 +77,16 @@ impl Clients {
         if entry.sessions == 0 {
             self.by_addr.remove(&entry.addr);
             self.free.push(number);
+        }
+    }
+
+    /// Takes the rows from this slot on out of the table. None of them has a session.
+    pub(super) fn shorten(&mut self, slots: usize) {
+        shorten(&mut self.of_slot, slots);
+        self.links.shorten(slots);
+        if self.by_addr.is_empty() {
+            shorten(&mut self.entries, 0);
+            shorten(&mut self.free, 0);
         }
     }
 

@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use super::give_back::shorten;
 use crate::time::Instant;
 
 #[derive(Debug, Default)]
@@ -48,6 +49,13 @@ impl Deadlines {
         if position != ABSENT {
             self.remove_at(position as usize);
         }
+    }
+
+    /// Takes the rows from this slot on out of the table. None of them has an entry.
+    pub(super) fn shorten(&mut self, slots: usize) {
+        shorten(&mut self.positions, slots);
+        let entries = self.heap.len();
+        shorten(&mut self.heap, entries);
     }
 
     /// The earliest moment at which a slot comes up.

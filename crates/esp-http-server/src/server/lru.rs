@@ -4,6 +4,7 @@
 
 use alloc::vec::Vec;
 
+use super::give_back::shorten;
 use super::session::Rank;
 
 /// The sessions that may be closed for a new one, in the order of their ranks and within a rank from
@@ -89,6 +90,11 @@ impl Links {
             after => self.0[after as usize].before = before,
         }
         line.len -= 1;
+    }
+
+    /// Takes the rows from this slot on out of the table. None of them is in a list.
+    pub(super) fn shorten(&mut self, slots: usize) {
+        shorten(&mut self.0, slots);
     }
 
     /// The session to close first. Of those that serve nobody at the moment it is the one that was

@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 
+use super::give_back::shorten;
 use super::lru::{Line, Links};
 
 /// What is held, in bytes, and by whom.
@@ -64,6 +65,12 @@ impl Memory {
     /// They were lent, or freed.
     pub(super) fn release(&mut self, len: usize) {
         self.held -= len;
+    }
+
+    /// Takes the rows from this slot on out of the table. None of them holds anything.
+    pub(super) fn shorten(&mut self, slots: usize) {
+        shorten(&mut self.of_slot, slots);
+        self.links.shorten(slots);
     }
 
     /// The session that is to be cut first, if more is held than may be.

@@ -12,7 +12,7 @@
 //! | what is registered for a URI | `uri_handler.rs`, `ws_uri_handler.rs` |
 //! | tables that change while the server runs | `published.rs`, `routes.rs` |
 //! | who goes when the table is full, or has its place full | `lru.rs`, `clients.rs` |
-//! | what sessions hold, and who gives it back | `memory.rs` |
+//! | what sessions hold, and who gives it back | `memory.rs`; what they leave behind: `give_back.rs` |
 //! | when to look at whom | `deadlines.rs` |
 //! | what other threads may ask for | `shared.rs`, `reach.rs`, `ws_client.rs`, `work.rs`; how it is done: `run_work.rs` |
 //! | the application's hooks, what they and queued work may do | `hooks.rs`, `context.rs` |
@@ -29,6 +29,7 @@ use core::ops::RangeInclusive;
 use crate::handler::ws::SharedDeflater;
 use crate::handler::{Stacks, contain};
 use crate::net::{Net, NetId};
+use crate::pool::Pool;
 use crate::time::Instant;
 
 mod builder;
@@ -43,6 +44,7 @@ mod detached;
 mod entrance;
 mod err_handlers;
 mod event;
+mod give_back;
 mod hooks;
 mod lru;
 mod memory;
@@ -119,6 +121,8 @@ pub struct Server<S: Stacks> {
     worker: Worker<S>,
     /// Queued work that is being done; kept for its memory.
     batch: VecDeque<Work>,
+    /// Where the rows that are added to `slots` begin to count.
+    first_generation: u32,
     /// Dropped last, when no session is left, nor anything of this worker that holds what is the
     /// application's.
     _lifetime: Arc<Lifetime>,
@@ -141,9 +145,12 @@ struct Worker<S: Stacks> {
     /// What the observer has said of that in this turn.
     hears_traffic: bool,
     stacks: S,
-    /// Exchanges that nobody uses.
-    #[expect(clippy::vec_box, reason = "a box is lent whole, without moving what is in it")]
-    spare: Vec<Box<Exchange>>,
+    /// Exchanges that nobody uses. A box is lent whole, without moving what is in it.
+    spare: Pool<Box<Exchange>>,
+    /// Whether something has come back since it was last looked at what could be freed.
+    came_back: bool,
+    /// When it is looked at next.
+    give_back_at: Instant,
     memory: Memory,
     entrances: Entrances,
     limit: usize,
@@ -205,7 +212,9 @@ where
             hears_traffic: observer.hears_traffic(),
             observer,
             stacks,
-            spare: Vec::new(),
+            spare: Pool::new(SPARE_MAX),
+            came_back: false,
+            give_back_at: Instant::NEVER,
             memory,
             entrances: Entrances::default(),
             limit,
@@ -228,6 +237,7 @@ where
             slots: Vec::new(),
             worker,
             batch: VecDeque::new(),
+            first_generation: 0,
             _lifetime: lifetime,
             #[cfg(feature = "std")]
             _thread: WorkerThread::enter(),
@@ -264,9 +274,19 @@ where
         let more_to_start = self.start_queued(now, net);
         // Behind everything that may have made room.
         let more_to_accept = self.accept(now, net);
+        if self.worker.give_back_at <= now {
+            self.give_back(now);
+        }
         if more_to_start || more_to_accept || self.has_more() {
             return Some(now);
         }
+        let give_back_at = self.worker.plan_to_give_back(now);
+        let next = self.next_of_sessions().unwrap_or(Instant::NEVER).min(give_back_at);
+        (next != Instant::NEVER).then_some(next)
+    }
+
+    /// When a session wants to be looked at, or the time is up in which they may come to their end.
+    fn next_of_sessions(&self) -> Option<Instant> {
         [self.worker.deadlines.next(), self.worker.stop_at.filter(|_| self.worker.open > 0)]
             .into_iter()
             .flatten()
@@ -317,7 +337,7 @@ where
     /// Gives back what can be given back while more memory is held than may be.
     fn save_memory<N: Net>(&mut self, now: Instant, net: &mut N) {
         while self.worker.memory.is_short() {
-            if let Some(exchange) = self.worker.spare.pop() {
+            if let Some(exchange) = self.worker.spare.take() {
                 self.worker.memory.release(exchange.kept_len);
             } else if let Some(slot) = self.worker.memory.first_to_go() {
                 log::debug!("too little memory: cutting {slot}, which is not being served");
@@ -393,7 +413,7 @@ where
 
     fn open<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) {
         while self.slots.len() <= id.index() {
-            self.slots.push(Slot { generation: 0, session: None });
+            self.slots.push(Slot { generation: self.first_generation, session: None });
         }
         debug_assert!(self.slots[id.index()].session.is_none(), "{id:?} was not closed");
         let slot = &mut self.slots[id.index()];

@@ -11,6 +11,7 @@ mod err_handlers;
 mod errors;
 mod event_streams;
 mod eviction;
+mod give_back;
 mod handlers;
 mod limits;
 mod memory;

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::context::ServerContext;
+use super::give_back::shorten;
 use super::session::SessionId;
 use super::transport::SessionTransport;
 use crate::error::Error;
@@ -295,6 +296,11 @@ impl Mailbox {
                 listed.take_if(|listed| listed.id == id);
             }
         });
+    }
+
+    /// Takes the rows from this slot on out of the table. None of them has a session.
+    pub(super) fn shorten(&self, slots: usize) {
+        self.sessions.with(|sessions| shorten(sessions, slots));
     }
 
     pub(crate) fn kind(&self, id: SessionId) -> Option<SessionKind> {

@@ -10,9 +10,7 @@ use super::published::Kept;
 use super::router::Routed;
 use super::session::{Again, Phase, Rank, Session, SessionId};
 use super::work::Mailbox;
-use super::{
-    Conn, ErrHandlers, Exchange, Found, HandlerMode, RECV_BUDGET, RECV_SHARE, SPARE_MAX, Worker,
-};
+use super::{Conn, ErrHandlers, Exchange, Found, HandlerMode, RECV_BUDGET, RECV_SHARE, Worker};
 use crate::handler::{Stacks, contain};
 use crate::proto::method::Method;
 use crate::proto::status::Status;
@@ -34,7 +32,7 @@ impl<S: Stacks> Worker<S> {
     /// Makes sure that `conn` has buffers.
     pub(super) fn lend(&mut self, conn: &mut Conn) {
         if conn.exchange.is_none() {
-            let exchange = match self.spare.pop() {
+            let exchange = match self.spare.take() {
                 Some(exchange) => {
                     self.memory.release(exchange.kept_len);
                     exchange
@@ -47,13 +45,14 @@ impl<S: Stacks> Worker<S> {
 
     /// Takes the buffers of `conn` back.
     pub(super) fn reclaim(&mut self, conn: &mut Conn) {
+        self.came_back = true;
         if let Some(mut exchange) = conn.exchange.take()
             && exchange.recycle()
-            && self.spare.len() < SPARE_MAX
+            && !self.spare.is_full()
         {
             exchange.kept_len = exchange.held_len();
             self.memory.keep(exchange.kept_len);
-            self.spare.push(exchange);
+            self.spare.give(exchange);
         }
     }
 

@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOPBACK: ListenAddr = ListenAddr::Only(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
 mod echo;
+mod numbers;
 mod options;
 mod several;
 mod shortage;

@@ -211,10 +211,13 @@ impl Engine {
         self.run();
     }
 
-    /// How long the engine would wait; `None` is for ever.
+    /// How long the engine would wait for its sessions; `None` is for ever.
     pub(super) fn waits(&self) -> Option<Duration> {
         let inner = self.0.borrow();
-        inner.deadline.map(|at| at - inner.now)
+        let is_for_memory = inner.deadline == Some(inner.server.worker.give_back_at);
+        let of_sessions = || inner.server.next_of_sessions();
+        let deadline = if is_for_memory { of_sessions() } else { inner.deadline };
+        deadline.map(|at| at - inner.now)
     }
 
     pub(super) fn handle(&self) -> ServerHandle {
@@ -264,6 +267,16 @@ impl Engine {
     /// Buffers that nobody uses.
     pub(super) fn spare(&self) -> usize {
         self.0.borrow().server.worker.spare.len()
+    }
+
+    /// Room for so many rows in the largest of the tables by session.
+    pub(super) fn rows(&self) -> usize {
+        self.0.borrow().server.slots.capacity()
+    }
+
+    /// Whether it wants to look for memory to give back.
+    pub(super) fn has_plans(&self) -> bool {
+        self.0.borrow().server.worker.give_back_at != Instant::NEVER
     }
 
     /// What of that sessions hold.
