@@ -9,6 +9,8 @@ use esp_https_server::*;
 
 mod args;
 mod exchanges;
+#[cfg(feature = "count-heap")]
+mod heap;
 mod routes;
 
 use args::Args;

@@ -10,6 +10,8 @@ use crate::exchanges;
 
 /// Adds the routes to a server, whatever it speaks below HTTP, and so many more.
 pub(crate) fn add<T: Transport>(server: ServerBuilder<T>, more: usize) -> ServerBuilder<T> {
+    #[cfg(feature = "count-heap")]
+    let server = server.get("/heap", crate::heap::in_use);
     (0..more)
         .fold(exchanges::add(server), |server, n| server.get(&format!("/route/{n}"), small_page))
         .get("/", small_page)

@@ -34,6 +34,10 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// Quiet windows that make up a good client's time alone.
 const WINDOWS: usize = 8;
 const SAMPLE_EVERY: Duration = Duration::from_millis(20);
+/// Files are counted with every so many samples: that takes time.
+const FILES_EVERY: usize = 25;
+/// How often it is asked what the heap has in use, to find a moment between good clients' requests.
+const HEAP_LOOKS: usize = 5;
 
 /// The testbed, and those who use it as it is meant to be used.
 pub(crate) struct Arena {
@@ -53,6 +57,10 @@ pub(crate) struct Report {
     pub(crate) worst: Option<(usize, Duration, Duration)>,
     /// In kB: before, at most, after.
     pub(crate) memory: [u64; 3],
+    /// What the testbed's heap has in use afterwards, in bytes, if it counts that.
+    pub(crate) heap: Option<u64>,
+    /// Files that it had open at most.
+    pub(crate) most_files: usize,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -62,12 +70,25 @@ struct Round {
     /// Each kind's p99, alone and beside.
     p99: Vec<(Duration, Duration)>,
     memory: [u64; 3],
+    heap: Option<u64>,
+    most_files: usize,
+    problems: Vec<Problem>,
+}
+
+/// What an attack looked like from outside.
+struct Seen {
+    outcome: std::io::Result<Outcome>,
+    /// The testbed's largest size, in kB, and the files it had open at most.
+    most_memory: u64,
+    most_files: usize,
+    /// What those could not see who don't read.
     problems: Vec<Problem>,
 }
 
 /// What the testbed has while nobody is bad.
 struct Rest {
     memory: u64,
+    heap: Option<u64>,
     files: usize,
     cpu_share: f64,
 }
@@ -87,7 +108,7 @@ impl Arena {
     fn warm_up(&mut self) -> Result<(), Problem> {
         let before = self.rest(self.limits.quiet);
         let groups = scenarios::warm_up();
-        let (outcome, ..) = self.attack(&groups, &before);
+        let Seen { outcome, .. } = self.attack(&groups, &before);
         outcome.map_err(|error| format!("the warm-up failed: {error}"))?;
         self.await_files(before.files);
         self.quiet.clear();
@@ -116,16 +137,12 @@ impl Arena {
         report(rounds, start, problems)
     }
 
-    /// Runs a scenario once. How long good clients wait beside it is told and nothing more: with all bad
-    /// clients at work, the testbed's core is theirs. Memory must be what it was at `first`.
-    pub(crate) fn soak(&mut self, scenario: &Scenario, first: Option<u64>) -> Report {
+    /// Runs a scenario once, for as long as `limits` say. How long good clients wait beside it, and what
+    /// memory it leaves, is told and nothing more.
+    pub(crate) fn run_once(&mut self, scenario: &Scenario, limits: Limits) -> Report {
         let start = Instant::now();
-        let mut round = self.round(scenario);
-        let [_, _, after] = round.memory;
-        if let Some(first) = first.filter(|&first| has_grown(first, after)) {
-            let what = format!("memory: {first} kB after the first minute, {after} kB now");
-            round.problems.push(what);
-        }
+        self.limits = limits;
+        let round = self.round(scenario);
         report(vec![round], start, Vec::new())
     }
 
@@ -133,11 +150,12 @@ impl Arena {
         let before = self.rest(self.limits.quiet);
         let groups = (scenario.groups)(&self.limits);
         let start = Instant::now();
-        let (outcome, peak, unseen) = self.attack(&groups, &before);
+        let seen = self.attack(&groups, &before);
         let beside = start..Instant::now();
 
-        let mut problems = unseen;
+        let mut problems = seen.problems;
         let files = self.await_files(before.files);
+        thread::sleep(self.limits.rest);
         let memory = self.await_memory(before.memory);
         let after = self.rest(self.limits.quiet);
         let whole = start..Instant::now();
@@ -153,22 +171,18 @@ impl Arena {
         if !self.testbed.is_running() {
             problems.push("the testbed has died".into());
         }
-        let mut outcome = outcome.unwrap_or_else(|error| {
+        let mut outcome = seen.outcome.unwrap_or_else(|error| {
             problems.push(format!("the attack failed: {error}"));
             Outcome::default()
         });
         problems.append(&mut outcome.problems);
         let p99 = self.p99(&beside);
-        Round { outcome, p99, memory: [before.memory, peak, memory], problems }
+        let memory = [before.memory, seen.most_memory, memory];
+        Round { outcome, p99, memory, heap: after.heap, most_files: seen.most_files, problems }
     }
 
-    /// Lets the bad clients loose. Gives what came of it, the testbed's largest size, and what those
-    /// could not see who don't read.
-    fn attack(
-        &self,
-        groups: &[Group],
-        before: &Rest,
-    ) -> (std::io::Result<Outcome>, u64, Vec<Problem>) {
+    /// Lets the bad clients loose.
+    fn attack(&self, groups: &[Group], before: &Rest) -> Seen {
         let signals = Signals::default();
         let start = Instant::now();
         let unseen = groups.iter().find_map(|group| match group.expect {
@@ -177,7 +191,8 @@ impl Arena {
         });
         let longest = groups.iter().map(|group| self.limits.longest(group.expect)).max();
         let longest = longest.unwrap_or(self.limits.attack).max(self.limits.attack);
-        let mut peak = before.memory;
+        let (mut most_memory, mut most_files) = (before.memory, before.files);
+        let mut samples = (0..FILES_EVERY).cycle();
         let mut problems = Vec::new();
         let outcome = thread::scope(|scope| {
             let crowd = scope.spawn(|| {
@@ -187,7 +202,10 @@ impl Arena {
             });
             loop {
                 thread::sleep(SAMPLE_EVERY);
-                peak = peak.max(self.testbed.memory_kb());
+                most_memory = most_memory.max(self.testbed.memory_kb());
+                if samples.next() == Some(0) {
+                    most_files = most_files.max(self.testbed.file_count());
+                }
                 let is_over = signals.done.load(Ordering::Relaxed)
                     || (unseen.is_some() && self.testbed.file_count() <= before.files);
                 let age = start.elapsed();
@@ -203,7 +221,7 @@ impl Arena {
             signals.leave.store(true, Ordering::Relaxed);
             crowd.join().unwrap_or_else(|_| Err(std::io::Error::other("the crowd panicked")))
         });
-        (outcome, peak, problems)
+        Seen { outcome, most_memory, most_files, problems }
     }
 
     /// Nobody is bad for a while. The time counts as the good clients' time alone.
@@ -221,7 +239,8 @@ impl Arena {
             self.quiet.pop_front();
         }
         let cpu_share = busy.as_secs_f64() / start.elapsed().as_secs_f64();
-        Rest { memory, files, cpu_share }
+        let heap = (0..HEAP_LOOKS).filter_map(|_| self.testbed.heap()).min();
+        Rest { memory, heap, files, cpu_share }
     }
 
     /// Waits until no more files are open than `before`; how many are.
@@ -272,6 +291,8 @@ fn report(mut rounds: Vec<Round>, start: Instant, mut problems: Vec<Problem>) ->
         took: start.elapsed(),
         worst: worst.map(|kind| (kind, p99[kind].0, p99[kind].1)),
         memory: rounds.last().map_or([0; 3], |round| round.memory),
+        heap: rounds.last().and_then(|round| round.heap),
+        most_files: rounds.iter().map(|round| round.most_files).max().unwrap_or(0),
         problems,
     }
 }
@@ -281,7 +302,7 @@ fn excess((alone, beside): (Duration, Duration)) -> Duration {
     beside.saturating_sub(alone * P99_FACTOR)
 }
 
-fn has_grown(before: u64, after: u64) -> bool {
+pub(crate) fn has_grown(before: u64, after: u64) -> bool {
     after as f64 > before as f64 * MEMORY_FACTOR + MEMORY_ALLOWANCE_KB
 }
 

@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(20);
 const SCRATCH_LEN: usize = 64 * 1024;
 /// Connections that can't be made in a row before a group gives up.
 const MAX_REFUSALS: usize = 1000;
+/// How late a group with a pace may be and make up for it.
+const MAX_LAG: Duration = Duration::from_secs(1);
 
 /// What the crowd and those who watch it tell each other.
 #[derive(Default)]
@@ -78,13 +80,17 @@ struct Progress<'g> {
     opened: usize,
     open: usize,
     refused: usize,
+    /// When the next one may come.
+    next: Instant,
     /// The first thing that went wrong, and how often that happened.
     problem: Option<(String, usize)>,
 }
 
 impl<'g> Crowd<'g> {
     fn new(groups: &'g [Group], ports: Ports) -> io::Result<Crowd<'g>> {
-        let progress = |group| Progress { group, opened: 0, open: 0, refused: 0, problem: None };
+        let next = Instant::now();
+        let progress =
+            |group| Progress { group, opened: 0, open: 0, refused: 0, next, problem: None };
         Ok(Crowd {
             groups: groups.iter().map(progress).collect(),
             ports,
@@ -129,8 +135,9 @@ impl<'g> Crowd<'g> {
     /// Opens connections that are missing; how many.
     fn connect(&mut self) -> usize {
         let mut opened = 0;
+        let now = Instant::now();
         for number in 0..self.groups.len() {
-            while opened < CONNECT_BUDGET && self.groups[number].has_room() {
+            while opened < CONNECT_BUDGET && self.groups[number].wants_more(now) {
                 opened += 1;
                 if self.open(number).is_err() {
                     self.groups[number].refused += 1;
@@ -153,9 +160,7 @@ impl<'g> Crowd<'g> {
         let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
         let data = epoll::EventData::new_u64(place as u64);
         epoll::add(&self.epoll, client.line().as_fd(), data, flags)?;
-        progress.opened += 1;
-        progress.open += 1;
-        progress.refused = 0;
+        progress.opened();
         self.clients[place] = Some(client);
         Ok(())
     }
@@ -222,6 +227,19 @@ impl<'g> Crowd<'g> {
 }
 
 impl Progress<'_> {
+    /// Whether another one is to come now.
+    fn wants_more(&self, now: Instant) -> bool {
+        self.has_room() && self.next <= now
+    }
+
+    fn opened(&mut self) {
+        self.opened += 1;
+        self.open += 1;
+        self.refused = 0;
+        let earliest = Instant::now().checked_sub(MAX_LAG).unwrap_or(self.next);
+        self.next = (self.next + self.group.every).max(earliest);
+    }
+
     fn has_room(&self) -> bool {
         let in_all = match self.group.after {
             After::Gone => self.group.count,

@@ -13,12 +13,13 @@ mod crowd;
 mod good;
 mod scenarios;
 mod script;
+mod soak;
 mod testbed;
 mod tls;
 
 use arena::{Arena, Report};
 use good::KINDS;
-use scenarios::{EVERYTHING, Form, Limits, Scenario};
+use scenarios::{Form, Limits, Scenario};
 use testbed::Testbed;
 
 /// What is wrong, in one sentence.
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     }
     let limits = Limits::new(if args.long { Form::Long } else { Form::Short });
     let result = match args.soak {
-        Some(minutes) => soak(minutes, limits.lasting(Duration::from_secs(60))),
+        Some(minutes) => soak(minutes, limits),
         None => run(&scenarios, limits),
     };
     match result {
@@ -81,31 +82,26 @@ fn run(scenarios: &[Scenario], limits: Limits) -> Result<usize, Problem> {
     Ok(end(arena, scenarios.len(), failed, start))
 }
 
-/// Lets all bad clients loose, minute by minute; how many of those went wrong.
+/// Lets all bad clients loose, minute by minute; how many minutes went wrong.
 fn soak(minutes: usize, limits: Limits) -> Result<usize, Problem> {
     let start = Instant::now();
-    let mut arena = open(limits)?;
-    let mut failed = 0;
-    // The first one fills what is kept on purpose beyond what the warm-up did.
-    let mut first = None;
-    for _ in 0..=minutes {
-        let report = arena.soak(&EVERYTHING, first);
-        print(&EVERYTHING, &report);
-        failed += usize::from(!report.problems.is_empty());
-        first.get_or_insert(report.memory[2]);
-    }
-    Ok(end(arena, minutes + 1, failed, start))
+    let mut arena = start_testbed(limits)?;
+    let failed = soak::run(&mut arena, minutes, limits);
+    Ok(end(arena, minutes, failed, start))
 }
 
 fn open(limits: Limits) -> Result<Arena, Problem> {
-    allow_files();
-    let testbed = start_apart(&limits.options())?;
-    let arena = Arena::open(testbed, limits)?;
+    let arena = start_testbed(limits)?;
     println!(
         "{:<22} {:>7} {:>6} {:>2} {:>28} {:>22}  result",
         "scenario", "clients", "took", "", "worst p99 alone → beside", "memory, MiB"
     );
     Ok(arena)
+}
+
+fn start_testbed(limits: Limits) -> Result<Arena, Problem> {
+    allow_files();
+    Arena::open(start_apart(&limits.options())?, limits)
 }
 
 /// Stops the testbed and says how all went; how many went wrong.

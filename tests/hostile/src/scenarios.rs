@@ -38,17 +38,25 @@ pub(crate) fn all() -> Vec<Scenario> {
     .collect()
 }
 
-/// All bad clients at once, a quarter of each kind, and for each that is gone another one.
+/// All bad clients at once, a quarter of each kind, and for each that is gone another one, though no
+/// faster than on a slow machine: so that each minute's crowd is the same, whoever else is at work.
 pub(crate) const EVERYTHING: Scenario = Scenario {
     name: "everything",
-    good: "serves the good ones, and needs no more memory than a minute before",
+    good: "serves the good ones, and keeps nothing of the others",
     groups: |limits| {
         let all = all().into_iter().flat_map(|scenario| (scenario.groups)(limits));
         all.map(|group| Group { count: group.count.div_ceil(4), ..group })
             .map(|group| group.expect(Expect::Anything).again(usize::MAX))
+            .map(|group| {
+                let every = PLACE_EVERY / group.count as u32;
+                group.every(every)
+            })
             .collect()
     },
 };
+
+/// How often the place of one bad client is taken by another at most, where all are at work.
+const PLACE_EVERY: Duration = Duration::from_millis(100);
 
 /// A bit of everything that makes a server keep memory on purpose: a table for many sessions, buffers
 /// and stacks for as many handlers as it keeps any.
@@ -89,6 +97,8 @@ pub(crate) struct Limits {
     pub(crate) attack: Duration,
     /// The time before and after it.
     pub(crate) quiet: Duration,
+    /// The time between the end of an attack and a look at what is left of it.
+    pub(crate) rest: Duration,
     /// How much more than twice their time alone good clients may wait: the turn of a server that is
     /// busy, and in the short form, which has to hold wherever it runs, that of a busy machine.
     pub(crate) allowance: Duration,
@@ -112,6 +122,7 @@ impl Limits {
                 drip: short(200),
                 attack: short(1200),
                 quiet: short(300),
+                rest: Duration::ZERO,
                 allowance: short(250),
             },
             Form::Long => Limits {
@@ -122,14 +133,15 @@ impl Limits {
                 drip: long(1),
                 attack: long(20),
                 quiet: long(5),
+                rest: Duration::ZERO,
                 allowance: short(20),
             },
         }
     }
 
-    /// The same, with attacks that take so long at least.
-    pub(crate) fn lasting(self, attack: Duration) -> Limits {
-        Limits { attack, ..self }
+    /// The same, with attacks that take so long at least, and a rest behind each.
+    pub(crate) fn lasting(self, attack: Duration, rest: Duration) -> Limits {
+        Limits { attack, rest, ..self }
     }
 
     /// How the testbed is told.

@@ -13,6 +13,8 @@ pub(crate) struct Group {
     pub(crate) script: Box<dyn Fn(u64) -> Script + Send + Sync>,
     /// What happens when one is gone.
     pub(crate) after: After,
+    /// The least time between two that come.
+    pub(crate) every: Duration,
     pub(crate) expect: Expect,
 }
 
@@ -24,13 +26,18 @@ impl Group {
         wire: Wire,
         script: impl Fn(u64) -> Script + Send + Sync + 'static,
     ) -> Group {
-        let (after, expect) = (After::Gone, Expect::Anything);
-        Group { what, count, wire, script: Box::new(script), after, expect }
+        let (after, every, expect) = (After::Gone, Duration::ZERO, Expect::Anything);
+        Group { what, count, wire, script: Box::new(script), after, every, expect }
     }
 
     /// This many come in all, each for one that is gone.
     pub(crate) fn again(self, in_all: usize) -> Group {
         Group { after: After::Again { in_all }, ..self }
+    }
+
+    /// They come no faster than that. Otherwise they come as fast as this program gets to it.
+    pub(crate) fn every(self, every: Duration) -> Group {
+        Group { every, ..self }
     }
 
     pub(crate) fn expect(self, expect: Expect) -> Group {

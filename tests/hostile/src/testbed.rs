@@ -1,8 +1,8 @@
 //! The server under attack: a process of its own, looked at from outside by `/proc`.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -56,6 +56,18 @@ impl Testbed {
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
         let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
         number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    /// Bytes that its heap has in use, if it was built to count them.
+    pub(crate) fn heap(&self) -> Option<u64> {
+        let mut socket = TcpStream::connect_timeout(&self.ports.http, PATIENCE).ok()?;
+        socket.set_read_timeout(Some(PATIENCE)).ok()?;
+        let request = "GET /heap HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        socket.write_all(request.as_bytes()).ok()?;
+        let mut response = String::new();
+        socket.read_to_string(&mut response).ok()?;
+        let (_, body) = response.strip_prefix("HTTP/1.1 200 ")?.split_once("\r\n\r\n")?;
+        body.trim().parse().ok()
     }
 
     /// How many file descriptors it has open.
