@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::Problem;
 use crate::crowd::{self, Outcome, Signals};
-use crate::good::{GoodClients, KINDS, p99};
+use crate::good::{GoodClients, KINDS, Kind, p99};
 use crate::scenarios::{self, Limits, Scenario};
 use crate::script::{Expect, Group};
 use crate::testbed::Testbed;
@@ -54,7 +54,7 @@ pub(crate) struct Report {
     pub(crate) rounds: usize,
     pub(crate) took: Duration,
     /// The kind of good client that fared worst: alone, and beside.
-    pub(crate) worst: Option<(usize, Duration, Duration)>,
+    pub(crate) worst: Option<(Kind, Duration, Duration)>,
     /// In kB: before, at most, after.
     pub(crate) memory: [u64; 3],
     /// What the testbed's heap has in use afterwards, in bytes, if it counts that.
@@ -67,12 +67,19 @@ pub(crate) struct Report {
 /// How one round of it went.
 struct Round {
     outcome: Outcome,
-    /// Each kind's p99, alone and beside.
-    p99: Vec<(Duration, Duration)>,
+    p99: Vec<P99>,
     memory: [u64; 3],
     heap: Option<u64>,
     most_files: usize,
     problems: Vec<Problem>,
+}
+
+/// The p99 of one kind of good client.
+#[derive(Clone, Copy)]
+struct P99 {
+    kind: Kind,
+    alone: Duration,
+    beside: Duration,
 }
 
 /// What an attack looked like from outside.
@@ -94,8 +101,13 @@ struct Rest {
 }
 
 impl Arena {
-    pub(crate) fn open(testbed: Testbed, limits: Limits) -> Result<Arena, Problem> {
-        let good = GoodClients::start(testbed.ports);
+    /// With good clients of these kinds.
+    pub(crate) fn open(
+        testbed: Testbed,
+        limits: Limits,
+        kinds: &'static [Kind],
+    ) -> Result<Arena, Problem> {
+        let good = GoodClients::start(testbed.ports, kinds);
         let quiet = VecDeque::new();
         let mut arena = Arena { testbed, good, limits, quiet, idle_share: 0.0 };
         arena.warm_up()?;
@@ -168,6 +180,7 @@ impl Arena {
             problems.push(format!("{busy:.0} % of a core busy afterwards, not {most:.0} %"));
         }
         problems.extend(self.good.failures(&whole));
+        problems.extend(self.serves_everybody());
         if !self.testbed.is_running() {
             problems.push("the testbed has died".into());
         }
@@ -243,6 +256,17 @@ impl Arena {
         Rest { memory, heap, files, cpu_share }
     }
 
+    /// Whoever comes is served again, where not all kinds of good clients were there all the time.
+    fn serves_everybody(&self) -> Vec<Problem> {
+        if self.good.kinds() == KINDS {
+            return Vec::new();
+        }
+        let start = Instant::now();
+        let good = GoodClients::start(self.testbed.ports, &KINDS);
+        thread::sleep(self.limits.quiet);
+        good.failures(&(start..Instant::now()))
+    }
+
     /// Waits until no more files are open than `before`; how many are.
     fn await_files(&self, before: usize) -> usize {
         let deadline = Instant::now() + SETTLE;
@@ -268,28 +292,36 @@ impl Arena {
     }
 
     /// Each kind's p99: in the quiet windows around now, and in that time.
-    fn p99(&self, beside: &Range<Instant>) -> Vec<(Duration, Duration)> {
-        let of_kind = |kind: usize| {
+    fn p99(&self, beside: &Range<Instant>) -> Vec<P99> {
+        let of_kind = |(number, &kind): (usize, &Kind)| {
             let windows = self.quiet.iter();
             let alone: Vec<_> =
-                windows.flat_map(|window| self.good.answers(kind, window)).collect();
-            let beside = self.good.answers(kind, beside);
+                windows.flat_map(|window| self.good.answers(number, window)).collect();
+            let beside = self.good.answers(number, beside);
             // Nobody who waited for an answer is forgotten: that would be a failure.
-            (p99(&alone).unwrap_or_default(), p99(&beside).unwrap_or_default())
+            let [alone, beside] = [alone, beside].map(|times| p99(&times).unwrap_or_default());
+            P99 { kind, alone, beside }
         };
-        (0..KINDS.len()).map(of_kind).collect()
+        self.good.kinds().iter().enumerate().map(of_kind).collect()
+    }
+}
+
+impl P99 {
+    /// How far it is beside the bad ones above so many times what it is alone.
+    fn excess(self) -> Duration {
+        self.beside.saturating_sub(self.alone * P99_FACTOR)
     }
 }
 
 fn report(mut rounds: Vec<Round>, start: Instant, mut problems: Vec<Problem>) -> Report {
     problems.extend(rounds.iter_mut().flat_map(|round| round.problems.drain(..)));
     let p99 = median_p99(&rounds);
-    let worst = (0..p99.len()).max_by_key(|&kind| excess(p99[kind]));
+    let worst = p99.into_iter().max_by_key(|p99| p99.excess());
     Report {
         connections: rounds.iter().map(|round| round.outcome.connections).sum(),
         rounds: rounds.len(),
         took: start.elapsed(),
-        worst: worst.map(|kind| (kind, p99[kind].0, p99[kind].1)),
+        worst: worst.map(|P99 { kind, alone, beside }| (kind, alone, beside)),
         memory: rounds.last().map_or([0; 3], |round| round.memory),
         heap: rounds.last().and_then(|round| round.heap),
         most_files: rounds.iter().map(|round| round.most_files).max().unwrap_or(0),
@@ -297,34 +329,30 @@ fn report(mut rounds: Vec<Round>, start: Instant, mut problems: Vec<Problem>) ->
     }
 }
 
-/// How far a p99 beside the bad ones is above so many times what it is alone.
-fn excess((alone, beside): (Duration, Duration)) -> Duration {
-    beside.saturating_sub(alone * P99_FACTOR)
-}
-
 pub(crate) fn has_grown(before: u64, after: u64) -> bool {
     after as f64 > before as f64 * MEMORY_FACTOR + MEMORY_ALLOWANCE_KB
 }
 
 /// Of each kind, the median round by what the bad clients cost it.
-fn median_p99(rounds: &[Round]) -> Vec<(Duration, Duration)> {
+fn median_p99(rounds: &[Round]) -> Vec<P99> {
     let of_kind = |kind: usize| {
         let mut all: Vec<_> = rounds.iter().map(|round| round.p99[kind]).collect();
-        all.sort_unstable_by_key(|(alone, beside)| {
+        all.sort_unstable_by_key(|P99 { alone, beside, .. }| {
             (beside.as_secs_f64() / alone.as_secs_f64().max(1e-9) * 1e6) as u64
         });
         all[(all.len() - 1) / 2]
     };
-    (0..KINDS.len()).map(of_kind).collect()
+    (0..rounds[0].p99.len()).map(of_kind).collect()
 }
 
 /// What may be noise: it counts if it is so in most rounds. Memory counts if it grows every time; a
 /// pool that fills once is no leak.
 fn soft_problems(rounds: &[Round], allowance: Duration) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (kind, p99) in median_p99(rounds).into_iter().enumerate() {
-        if excess(p99) > allowance {
-            let (name, (alone, beside)) = (KINDS[kind].name(), p99);
+    for p99 in median_p99(rounds) {
+        if p99.excess() > allowance {
+            let P99 { kind, alone, beside } = p99;
+            let name = kind.name();
             problems
                 .push(format!("p99 of a good client ({name}): {beside:.1?}, alone {alone:.1?}"));
         }

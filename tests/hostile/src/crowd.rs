@@ -82,15 +82,24 @@ struct Progress<'g> {
     refused: usize,
     /// When the next one may come.
     next: Instant,
+    /// Those that the server has refused as it should.
+    refusals: usize,
     /// The first thing that went wrong, and how often that happened.
     problem: Option<(String, usize)>,
 }
 
 impl<'g> Crowd<'g> {
     fn new(groups: &'g [Group], ports: Ports) -> io::Result<Crowd<'g>> {
-        let next = Instant::now();
-        let progress =
-            |group| Progress { group, opened: 0, open: 0, refused: 0, next, problem: None };
+        let now = Instant::now();
+        let progress = |group: &'g Group| Progress {
+            group,
+            opened: 0,
+            open: 0,
+            refused: 0,
+            next: now + group.begins,
+            refusals: 0,
+            problem: None,
+        };
         Ok(Crowd {
             groups: groups.iter().map(progress).collect(),
             ports,
@@ -259,6 +268,17 @@ impl Progress<'_> {
             Expect::Anything | Expect::CutUnseen(_) => {}
             Expect::Cut(most) if age <= most => {}
             Expect::Cut(most) => self.complain(format!("cut after {age:.1?}, not {most:.1?}")),
+            Expect::NoWord(most) if age <= most && story.received == 0 => {}
+            Expect::NoWord(_) => {
+                let first = story.first_words();
+                self.complain(format!("closed after {age:.1?} and {first:?}"));
+            }
+            Expect::Stay => self.complain(format!("closed after {age:.1?}")),
+            Expect::Refusals(status) => match story.last_status() {
+                None | Some(200) => {}
+                Some(last) if last == status => self.refusals += 1,
+                Some(last) => self.complain(format!("answered with {last}, not with {status}")),
+            },
             Expect::Status(statuses) if story.status().is_some_and(|it| statuses.contains(&it)) => {
             }
             Expect::Status(statuses) => {
@@ -280,9 +300,9 @@ impl Progress<'_> {
     fn stayed(&mut self, story: &Story) {
         let (age, received) = (story.age(), story.received);
         match self.group.expect {
-            Expect::Anything | Expect::CutUnseen(_) => {}
-            Expect::Cut(most) if age <= most => {}
-            Expect::Cut(_) | Expect::Status(_) | Expect::WsClose(_) => {
+            Expect::Anything | Expect::CutUnseen(_) | Expect::Refusals(_) | Expect::Stay => {}
+            Expect::Cut(most) | Expect::NoWord(most) if age <= most => {}
+            Expect::Cut(_) | Expect::NoWord(_) | Expect::Status(_) | Expect::WsClose(_) => {
                 let first = story.first_words();
                 self.complain(format!(
                     "still open after {age:.1?}; {received} bytes came, first {first:?}"
@@ -295,7 +315,12 @@ impl Progress<'_> {
         self.problem.get_or_insert((what, 0)).1 += 1;
     }
 
-    fn problem(self) -> Option<Problem> {
+    fn problem(mut self) -> Option<Problem> {
+        if let Expect::Refusals(status) = self.group.expect
+            && self.refusals == 0
+        {
+            self.complain(format!("nobody was refused with {status}"));
+        }
         let (what, count) = self.problem?;
         Some(format!("{}: {count} of {}: {what}", self.group.what, self.opened))
     }

@@ -1,4 +1,5 @@
-//! Good clients: four of them, each of which wants the page every 50 ms and looks at the clock.
+//! Good clients: four of them, each of which wants the page every 50 ms and looks at the clock. Beside
+//! attacks under which nothing new is served, two others go on with a request that is being served.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -30,6 +31,17 @@ pub(crate) const KINDS: [Kind; 4] = [
     Kind { scheme: Scheme::Https, connection: Connection::New },
 ];
 
+/// Those who have a request that does not end.
+pub(crate) const SERVED: [Kind; 2] = [
+    Kind { scheme: Scheme::Http, connection: Connection::Served },
+    Kind { scheme: Scheme::Https, connection: Connection::Served },
+];
+
+/// What such a client says every time, and has echoed: enough for the least rate.
+const PIECE: [u8; 1024] = [b'p'; 1024];
+const ENDLESS_REQUEST: &[u8] =
+    b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9223372036854775807\r\n\r\n";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
     scheme: Scheme,
@@ -48,6 +60,8 @@ enum Connection {
     Kept,
     /// One per request; its time counts.
     New,
+    /// One, with one request: what counts is how long a piece of its body takes there and back.
+    Served,
 }
 
 impl Kind {
@@ -58,13 +72,16 @@ impl Kind {
             (Scheme::Http, Connection::New) => "http, new",
             (Scheme::Https, Connection::Kept) => "https, kept",
             (Scheme::Https, Connection::New) => "https, new",
+            (Scheme::Http, Connection::Served) => "http, served",
+            (Scheme::Https, Connection::Served) => "https, served",
         }
     }
 }
 
 /// The good clients at work, until this is dropped.
 pub(crate) struct GoodClients {
-    records: Arc<[Mutex<Record>; 4]>,
+    kinds: &'static [Kind],
+    records: Arc<[Mutex<Record>]>,
     leaving: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -78,22 +95,25 @@ struct Record {
 }
 
 impl GoodClients {
-    pub(crate) fn start(ports: Ports) -> GoodClients {
-        let records = Arc::new(
-            [const { Mutex::new(Record { answers: Vec::new(), failures: Vec::new() }) }; 4],
-        );
+    pub(crate) fn start(ports: Ports, kinds: &'static [Kind]) -> GoodClients {
+        let records: Arc<[_]> = kinds.iter().map(|_| Mutex::default()).collect();
         let leaving = Arc::new(AtomicBool::new(false));
-        let threads = KINDS
-            .into_iter()
+        let threads = kinds
+            .iter()
             .enumerate()
-            .map(|(number, kind)| {
+            .map(|(number, &kind)| {
                 let (records, leaving) = (records.clone(), leaving.clone());
                 thread::spawn(move || {
                     Client::new(kind, ports).ask_on(&records[number], &leaving);
                 })
             })
             .collect();
-        GoodClients { records, leaving, threads }
+        GoodClients { kinds, records, leaving, threads }
+    }
+
+    /// What kinds there are.
+    pub(crate) fn kinds(&self) -> &'static [Kind] {
+        self.kinds
     }
 
     /// How long the answers took that one kind asked for in that time.
@@ -111,11 +131,11 @@ impl GoodClients {
                 let mut then = record.failures.iter().filter(|(at, _)| when.contains(at));
                 let (_, first) = then.next()?;
                 let count = 1 + then.count();
-                let name = KINDS[kind].name();
+                let name = self.kinds[kind].name();
                 Some(format!("{count} requests of a good client ({name}) failed: {first}"))
             })
         };
-        (0..KINDS.len()).filter_map(first).collect()
+        (0..self.kinds.len()).filter_map(first).collect()
     }
 
     fn with<R>(&self, kind: usize, look: impl FnOnce(&Record) -> R) -> R {
@@ -137,6 +157,8 @@ struct Client {
     addr: SocketAddr,
     tls: Arc<ClientConfig>,
     kept: Option<Stream>,
+    /// Whether that has a request under way.
+    has_begun: bool,
 }
 
 enum Stream {
@@ -150,7 +172,7 @@ impl Client {
             Scheme::Http => ports.http,
             Scheme::Https => ports.https,
         };
-        Client { kind, addr, tls: tls::config(tls::Versions::Any), kept: None }
+        Client { kind, addr, tls: tls::config(tls::Versions::Any), kept: None, has_begun: false }
     }
 
     fn ask_on(&mut self, record: &Mutex<Record>, leaving: &AtomicBool) {
@@ -175,13 +197,27 @@ impl Client {
     fn ask(&mut self) -> Result<(), Problem> {
         let mut stream = match self.kept.take() {
             Some(stream) => stream,
-            None => self.connect()?,
+            None => {
+                self.has_begun = false;
+                self.connect()?
+            }
         };
-        stream.request()?;
-        if self.kind.connection == Connection::Kept {
-            self.kept = Some(stream);
-        } else {
-            stream.leave();
+        match self.kind.connection {
+            Connection::Kept | Connection::New => {
+                stream.exchange(REQUEST, Expected::Response(PAGE))?
+            }
+            Connection::Served if self.has_begun => {
+                stream.exchange(&PIECE, Expected::Bytes(&PIECE))?
+            }
+            Connection::Served => {
+                let begin = [ENDLESS_REQUEST, &PIECE].concat();
+                stream.exchange(&begin, Expected::Response(&PIECE))?;
+                self.has_begun = true;
+            }
+        }
+        match self.kind.connection {
+            Connection::Kept | Connection::Served => self.kept = Some(stream),
+            Connection::New => stream.leave(),
         }
         Ok(())
     }
@@ -203,11 +239,11 @@ impl Client {
 }
 
 impl Stream {
-    /// Asks for the page, and reads exactly that.
-    fn request(&mut self) -> Result<(), Problem> {
+    /// Says something, and reads exactly what is expected.
+    fn exchange(&mut self, said: &[u8], expected: Expected) -> Result<(), Problem> {
         match self {
-            Stream::Plain(socket) => exchange(socket),
-            Stream::Tls(stream) => exchange(&mut **stream),
+            Stream::Plain(socket) => exchange(socket, said, expected),
+            Stream::Tls(stream) => exchange(&mut **stream, said, expected),
         }
     }
 
@@ -220,25 +256,46 @@ impl Stream {
     }
 }
 
-fn exchange(stream: &mut (impl Read + Write)) -> Result<(), Problem> {
-    let sent = stream.write_all(REQUEST).and_then(|()| stream.flush());
+/// What is to come.
+#[derive(Clone, Copy)]
+enum Expected<'b> {
+    /// The head of a 200, and behind it this.
+    Response(&'b [u8]),
+    /// This.
+    Bytes(&'b [u8]),
+}
+
+fn exchange(
+    stream: &mut (impl Read + Write),
+    said: &[u8],
+    expected: Expected,
+) -> Result<(), Problem> {
+    let sent = stream.write_all(said).and_then(|()| stream.flush());
     sent.map_err(|error| format!("sending: {error}"))?;
-    let mut response = Vec::new();
+    let mut received = Vec::new();
     let mut piece = [0; 1024];
     loop {
         let len = stream.read(&mut piece).map_err(|error| format!("receiving: {error}"))?;
         if len == 0 {
-            return Err(format!("closed after {} bytes of the response", response.len()));
+            return Err(format!("closed after {} bytes of the response", received.len()));
         }
-        response.extend_from_slice(&piece[..len]);
-        let head_len = response.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
-        let Some(head_len) = head_len.filter(|len| response.len() >= len + PAGE.len()) else {
+        received.extend_from_slice(&piece[..len]);
+        let (head_len, body) = match expected {
+            Expected::Bytes(bytes) => (Some(0), bytes),
+            Expected::Response(body) => {
+                let end = received.windows(4).position(|end| end == b"\r\n\r\n");
+                (end.map(|at| at + 4), body)
+            }
+        };
+        let Some(head_len) = head_len.filter(|len| received.len() >= len + body.len()) else {
             continue;
         };
-        if response.starts_with(b"HTTP/1.1 200 ") && &response[head_len..] == PAGE {
+        if (head_len == 0 || received.starts_with(b"HTTP/1.1 200 "))
+            && &received[head_len..] == body
+        {
             return Ok(());
         }
-        let line = response.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let line = received.split(|&byte| byte == b'\r').next().unwrap_or_default();
         return Err(format!("the answer was {:?}", String::from_utf8_lossy(line)));
     }
 }

@@ -18,8 +18,8 @@ mod testbed;
 mod tls;
 
 use arena::{Arena, Report};
-use good::KINDS;
-use scenarios::{Form, Limits, Scenario};
+use good::{KINDS, Kind};
+use scenarios::{Form, Limited, Limits, Scenario};
 use testbed::Testbed;
 
 /// What is wrong, in one sentence.
@@ -48,8 +48,11 @@ fn main() -> ExitCode {
         args.only.is_empty() || args.only.iter().any(|name| scenario.name.contains(name.as_str()))
     };
     let scenarios: Vec<_> = scenarios::all().into_iter().filter(is_wanted).collect();
+    let limited = scenarios::limited().into_iter().filter(|limited| is_wanted(&limited.scenario));
+    let limited: Vec<_> = limited.collect();
     if args.list {
-        for Scenario { name, good, .. } in &scenarios {
+        let limited = limited.iter().map(|limited| &limited.scenario);
+        for Scenario { name, good, .. } in scenarios.iter().chain(limited) {
             println!("{name:<24} {good}");
         }
         return ExitCode::SUCCESS;
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
     let limits = Limits::new(if args.long { Form::Long } else { Form::Short });
     let result = match args.soak {
         Some(minutes) => soak(minutes, limits),
-        None => run(&scenarios, limits),
+        None => run(&scenarios, &limited, limits),
     };
     match result {
         Ok(0) => ExitCode::SUCCESS,
@@ -70,46 +73,55 @@ fn main() -> ExitCode {
 }
 
 /// Runs the scenarios; how many of them went wrong.
-fn run(scenarios: &[Scenario], limits: Limits) -> Result<usize, Problem> {
+fn run(scenarios: &[Scenario], limited: &[Limited], limits: Limits) -> Result<usize, Problem> {
     let start = Instant::now();
-    let mut arena = open(limits)?;
+    println!(
+        "{:<22} {:>7} {:>6} {:>2} {:>28} {:>22}  result",
+        "scenario", "clients", "took", "", "worst p99 alone → beside", "memory, MiB"
+    );
     let mut failed = 0;
-    for scenario in scenarios {
-        let report = arena.run(scenario);
-        print(scenario, &report);
-        failed += usize::from(!report.problems.is_empty());
+    if !scenarios.is_empty() {
+        let mut arena = open(limits, &[], &KINDS)?;
+        failed += scenarios.iter().filter(|scenario| !run_one(&mut arena, scenario)).count();
+        failed += close(arena);
     }
-    Ok(end(arena, scenarios.len(), failed, start))
+    for Limited { scenario, options, good } in limited {
+        let mut arena = open(limits, options, good)?;
+        failed += usize::from(!run_one(&mut arena, scenario));
+        failed += close(arena);
+    }
+    Ok(end(scenarios.len() + limited.len(), failed, start))
+}
+
+/// Whether a scenario went well.
+fn run_one(arena: &mut Arena, scenario: &Scenario) -> bool {
+    let report = arena.run(scenario);
+    print(scenario, &report);
+    report.problems.is_empty()
 }
 
 /// Lets all bad clients loose, minute by minute; how many minutes went wrong.
 fn soak(minutes: usize, limits: Limits) -> Result<usize, Problem> {
     let start = Instant::now();
-    let mut arena = start_testbed(limits)?;
-    let failed = soak::run(&mut arena, minutes, limits);
-    Ok(end(arena, minutes, failed, start))
+    let mut arena = open(limits, &[], &KINDS)?;
+    let failed = soak::run(&mut arena, minutes, limits) + close(arena);
+    Ok(end(minutes, failed, start))
 }
 
-fn open(limits: Limits) -> Result<Arena, Problem> {
-    let arena = start_testbed(limits)?;
-    println!(
-        "{:<22} {:>7} {:>6} {:>2} {:>28} {:>22}  result",
-        "scenario", "clients", "took", "", "worst p99 alone → beside", "memory, MiB"
-    );
-    Ok(arena)
-}
-
-fn start_testbed(limits: Limits) -> Result<Arena, Problem> {
+/// A testbed with these options besides, and good clients of these kinds.
+fn open(limits: Limits, options: &[&str], good: &'static [Kind]) -> Result<Arena, Problem> {
     allow_files();
-    Arena::open(start_apart(&limits.options())?, limits)
+    Arena::open(start_apart(&limits.options(options))?, limits, good)
 }
 
-/// Stops the testbed and says how all went; how many went wrong.
-fn end(arena: Arena, total: usize, mut failed: usize, start: Instant) -> usize {
-    if let Err(problem) = arena.close() {
-        println!("{problem}");
-        failed += 1;
-    }
+/// Stops the testbed; how many things went wrong.
+fn close(arena: Arena) -> usize {
+    let problem = arena.close().err();
+    problem.into_iter().inspect(|problem| println!("{problem}")).count()
+}
+
+/// Says how all went; how many went wrong.
+fn end(total: usize, failed: usize, start: Instant) -> usize {
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     let passed = total.saturating_sub(failed);
     println!(
@@ -122,7 +134,7 @@ fn end(arena: Arena, total: usize, mut failed: usize, start: Instant) -> usize {
 fn print(scenario: &Scenario, report: &Report) {
     let took = format!("{:.1} s", report.took.as_secs_f64());
     let worst = report.worst.map_or(String::new(), |(kind, alone, beside)| {
-        format!("{} {:.1} → {:.1} ms", KINDS[kind].name(), millis(alone), millis(beside))
+        format!("{} {:.1} → {:.1} ms", kind.name(), millis(alone), millis(beside))
     });
     let [before, peak, after] = report.memory.map(|kb| kb as f64 / 1024.0);
     let memory = format!("{before:.1} → {peak:.1} → {after:.1}");

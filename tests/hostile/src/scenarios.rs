@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::bytes;
+use crate::good::Kind;
 use crate::script::{Expect, Group, Script, Wire};
 
 mod bodies;
 mod garbage;
 mod heads;
+mod limits;
 mod readers;
 mod stalls;
 mod tls;
@@ -36,6 +38,20 @@ pub(crate) fn all() -> Vec<Scenario> {
     .flat_map(|scenarios| scenarios.iter())
     .map(|&Scenario { name, good, groups }| Scenario { name, good, groups })
     .collect()
+}
+
+/// A scenario with a testbed of its own, whose limits it is about.
+pub(crate) struct Limited {
+    pub(crate) scenario: Scenario,
+    /// What the testbed is told besides.
+    pub(crate) options: &'static [&'static str],
+    /// The good clients who must not notice.
+    pub(crate) good: &'static [Kind],
+}
+
+/// Those, which run behind the others.
+pub(crate) fn limited() -> [Limited; 2] {
+    limits::limited()
 }
 
 /// All bad clients at once, a quarter of each kind, and for each that is gone another one, though no
@@ -144,8 +160,8 @@ impl Limits {
         Limits { attack, rest, ..self }
     }
 
-    /// How the testbed is told.
-    pub(crate) fn options(&self) -> Vec<String> {
+    /// How the testbed is told, and what it is told `besides`.
+    pub(crate) fn options(&self, besides: &[&str]) -> Vec<String> {
         let millis = |time: Duration| time.as_millis().to_string();
         [
             ("--workers", "1".into()),
@@ -160,6 +176,7 @@ impl Limits {
         ]
         .into_iter()
         .flat_map(|(option, value)| [option.to_owned(), value])
+        .chain(besides.iter().map(|besides| (*besides).to_owned()))
         .collect()
     }
 
@@ -177,8 +194,8 @@ impl Limits {
     /// How long an attack takes at most that should come to this.
     pub(crate) fn longest(&self, expect: Expect) -> Duration {
         match expect {
-            Expect::Anything => self.attack,
-            Expect::Cut(most) => most + SLACK,
+            Expect::Anything | Expect::Refusals(_) | Expect::Stay => self.attack,
+            Expect::Cut(most) | Expect::NoWord(most) => most + SLACK,
             Expect::CutUnseen(most) => most,
             Expect::Status(_) | Expect::WsClose(_) => self.patience + 12 * SLACK,
         }

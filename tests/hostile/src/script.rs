@@ -13,7 +13,9 @@ pub(crate) struct Group {
     pub(crate) script: Box<dyn Fn(u64) -> Script + Send + Sync>,
     /// What happens when one is gone.
     pub(crate) after: After,
-    /// The least time between two that come.
+    /// When the first one comes,
+    pub(crate) begins: Duration,
+    /// and the least time between two.
     pub(crate) every: Duration,
     pub(crate) expect: Expect,
 }
@@ -26,13 +28,19 @@ impl Group {
         wire: Wire,
         script: impl Fn(u64) -> Script + Send + Sync + 'static,
     ) -> Group {
-        let (after, every, expect) = (After::Gone, Duration::ZERO, Expect::Anything);
-        Group { what, count, wire, script: Box::new(script), after, every, expect }
+        let (after, expect) = (After::Gone, Expect::Anything);
+        let (begins, every) = (Duration::ZERO, Duration::ZERO);
+        Group { what, count, wire, script: Box::new(script), after, begins, every, expect }
     }
 
     /// This many come in all, each for one that is gone.
     pub(crate) fn again(self, in_all: usize) -> Group {
         Group { after: After::Again { in_all }, ..self }
+    }
+
+    /// They come behind others, so much later.
+    pub(crate) fn begins(self, begins: Duration) -> Group {
+        Group { begins, ..self }
     }
 
     /// They come no faster than that. Otherwise they come as fast as this program gets to it.
@@ -189,4 +197,10 @@ pub(crate) enum Expect {
     Status(&'static [u16]),
     /// Takes the upgrade, and closes with one of these codes.
     WsClose(&'static [u16]),
+    /// Answers some with this status and closes; others get a 200, or no answer.
+    Refusals(u16),
+    /// Closes the connection without a word, before it is so old.
+    NoWord(Duration),
+    /// Leaves the connection open, as long as the client stays.
+    Stay,
 }

@@ -9,7 +9,6 @@
 use std::time::Duration;
 
 use crate::arena::{Arena, Report, has_grown};
-use crate::good::KINDS;
 use crate::scenarios::{EVERYTHING, Limits};
 
 /// How long the bad clients are at work in each minute,
@@ -79,7 +78,7 @@ impl Past {
 fn print(minute: usize, report: &Report) {
     let worst = report.worst.map_or(String::new(), |(kind, alone, beside)| {
         let [alone, beside] = [alone, beside].map(|time| time.as_secs_f64() * 1e3);
-        format!("{} {alone:.1} → {beside:.1} ms", KINDS[kind].name())
+        format!("{} {alone:.1} → {beside:.1} ms", kind.name())
     });
     let [before, peak, after] = report.memory.map(|kb| kb as f64 / 1024.0);
     let memory = format!("{before:.1} → {peak:.1} → {after:.1}");

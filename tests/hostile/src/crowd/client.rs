@@ -217,6 +217,14 @@ impl Story {
         std::str::from_utf8(line.get(..3)?).ok()?.parse().ok()
     }
 
+    /// The status of the last response that came, if it is a short one.
+    pub(super) fn last_status(&self) -> Option<u16> {
+        const VERSION: &[u8] = b"HTTP/1.1 ";
+        let at = self.last.windows(VERSION.len()).rposition(|bytes| bytes == VERSION)?;
+        let status = self.last.get(at + VERSION.len()..)?.get(..3)?;
+        std::str::from_utf8(status).ok()?.parse().ok()
+    }
+
     /// The code of the close frame that came last.
     pub(super) fn close_code(&self) -> Option<u16> {
         // It is the last frame, so its length must lead exactly to the end of what came.
