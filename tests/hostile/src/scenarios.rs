@@ -72,7 +72,7 @@ pub(crate) const EVERYTHING: Scenario = Scenario {
 };
 
 /// How often the place of one bad client is taken by another at most, where all are at work.
-const PLACE_EVERY: Duration = Duration::from_millis(100);
+const PLACE_EVERY: Duration = Duration::from_millis(200);
 
 /// A bit of everything that makes a server keep memory on purpose: a table for many sessions, buffers
 /// and stacks for as many handlers as it keeps any.
