@@ -259,8 +259,9 @@ fn in_both_ways(text: &[u8]) -> [Outcome; 2] {
 
 #[test]
 fn group_6_text_is_utf8() {
+    const STEP: usize = if cfg!(miri) { 5 } else { 1 };
     let greeting = "Hello-µ@ßöäüàá-UTF-8!!".as_bytes(); // 6.2
-    for text in VALID.iter().copied().chain([greeting]) {
+    for text in VALID.iter().copied().step_by(STEP).chain([greeting]) {
         let expected = Ok(vec![Message(Text, text.into())]);
         assert_eq!(in_both_ways(text), [expected.clone(), expected], "{}", text.escape_ascii());
     }
@@ -270,7 +271,7 @@ fn group_6_text_is_utf8() {
         .map(|starts| starts.flat_map(|byte| [byte, b' ']).collect::<Vec<u8>>());
     let broken = [KOSME, b"\xed\xa0\x80", b"edited"].concat(); // 6.3
     let runs = lonely.iter().chain([&continuations, &broken]).map(Vec::as_slice);
-    for text in INVALID.iter().copied().chain(runs) {
+    for text in INVALID.iter().copied().chain(runs).step_by(STEP) {
         for outcome in in_both_ways(text) {
             assert_eq!(outcome, Err((vec![], WsError::NotUtf8)), "{}", text.escape_ascii());
         }
