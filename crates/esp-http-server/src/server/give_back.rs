@@ -22,7 +22,7 @@ impl<S: Stacks> Server<S> {
         let unneeded_len = worker.spare.surplus().map(|exchange| exchange.kept_len).sum();
         worker.memory.release(unneeded_len);
         let stacks = worker.stacks.free_unneeded();
-        let keeps_any = stacks > 0 || !worker.spare.is_empty();
+        let keeps_any = stacks + worker.spare.len() > 0;
         worker.give_back_at = if keeps_any { now + KEPT_FOR } else { Instant::NEVER };
     }
 
