@@ -419,7 +419,9 @@ impl Engine {
         self.leaves_nothing();
     }
 
-    fn leaves_nothing(&self) {
+    fn leaves_nothing(&mut self) {
+        // What nobody needs any more is given back after five seconds, in two steps.
+        self.advance(Duration::from_secs(10));
         assert_eq!(self.net.open(), 0);
         assert_eq!(self.stacks.load(Ordering::Relaxed), 0);
         assert_eq!(RUNNING.load(Ordering::Relaxed), 0);
