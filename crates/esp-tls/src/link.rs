@@ -76,10 +76,10 @@ impl Link {
         matches!(self, Link::Connected(connection) if connection.can_be_taken_over())
     }
 
-    /// Gives it back.
+    /// Gives it back. Whoever calls has asked [`Self::can_settle`].
     pub(crate) fn settle(&mut self) -> Result<(), Fault> {
         match core::mem::replace(self, Link::Lost) {
-            Link::Connected(connection) if connection.can_be_taken_over() => {
+            Link::Connected(connection) => {
                 *self = Link::Settled(Box::new(contain_panic(|| connection.into_records())??));
             }
             other => *self = other,

@@ -216,21 +216,7 @@ mod key_updates {
 
     #[test]
     fn more_than_32_without_data_are_refused() {
-        let mut pair = settled();
-        let update = |pair: &mut Pair| {
-            pair.client.tls.refresh_traffic_keys().unwrap();
-            recv(&mut pair.server, &pair.client.take()).0
-        };
-        for _ in 0..32 {
-            update(&mut pair).unwrap();
-        }
-        let data = pair.client.encrypt(b"data");
-        recv(&mut pair.server, &data).0.unwrap();
-        for _ in 0..32 {
-            update(&mut pair).unwrap();
-        }
-        let error = update(&mut pair).unwrap_err();
-        assert_eq!(error.kind(), &TlsErrorKind::Protocol("TooManyKeyUpdateRequests".into()));
+        support::only_32_key_updates_may_come_in_a_row(settled());
     }
 
     #[test]

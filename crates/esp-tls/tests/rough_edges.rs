@@ -269,22 +269,7 @@ fn edge_7_and_8_the_reply_to_a_key_update_rides_on_the_next_send() {
 
 #[test]
 fn edge_8_more_than_32_key_updates_without_data_are_refused() {
-    let mut pair = connected(TLS13);
-    let update = |pair: &mut Pair| {
-        pair.client.tls.refresh_traffic_keys().unwrap();
-        recv(&mut pair.server, &pair.client.take()).0
-    };
-    for _ in 0..32 {
-        update(&mut pair).unwrap();
-    }
-    // Data in between starts the count anew.
-    let data = pair.client.encrypt(b"data");
-    recv(&mut pair.server, &data).0.unwrap();
-    for _ in 0..32 {
-        update(&mut pair).unwrap();
-    }
-    let error = update(&mut pair).unwrap_err();
-    assert_eq!(error.kind(), &TlsErrorKind::Protocol("TooManyKeyUpdateRequests".into()));
+    support::only_32_key_updates_may_come_in_a_row(connected(TLS13));
 }
 
 #[test]

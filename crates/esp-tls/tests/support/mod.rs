@@ -11,7 +11,7 @@ pub mod raw;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use esp_tls::{TlsConfig, TlsError, TlsSession};
+use esp_tls::{TlsConfig, TlsError, TlsErrorKind, TlsSession};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -230,6 +230,26 @@ impl Pair {
             result?;
         }
     }
+}
+
+/// Has the client of a TLS 1.3 session change its keys as often as it may without data between, and once
+/// more (BoringSSL's limit, and rustls').
+pub fn only_32_key_updates_may_come_in_a_row(mut pair: Pair) {
+    let update = |pair: &mut Pair| {
+        pair.client.tls.refresh_traffic_keys().unwrap();
+        recv(&mut pair.server, &pair.client.take()).0
+    };
+    for _ in 0..32 {
+        update(&mut pair).unwrap();
+    }
+    // Data in between starts the count anew.
+    let data = pair.client.encrypt(b"data");
+    recv(&mut pair.server, &data).0.unwrap();
+    for _ in 0..32 {
+        update(&mut pair).unwrap();
+    }
+    let error = update(&mut pair).unwrap_err();
+    assert_eq!(error.kind(), &TlsErrorKind::Protocol("TooManyKeyUpdateRequests".into()));
 }
 
 /// Numbers that look random and are the same in every run (xorshift64*).
