@@ -163,6 +163,7 @@ impl Net for MemoryNet {
 
     fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError> {
         let pipe = self.pipe(id);
+        assert!(!pipe.shut, "received what nobody will read");
         if pipe.reset {
             return Err(NetError::Closed);
         }
@@ -175,6 +176,19 @@ impl Net for MemoryNet {
             return pipe.blocked();
         }
         storage.extend(pipe.to_server.drain(..len));
+        Ok(len)
+    }
+
+    fn discard(&mut self, id: NetId) -> Result<usize, NetError> {
+        let pipe = self.pipe(id);
+        if pipe.reset {
+            return Err(NetError::Closed);
+        }
+        let len = pipe.to_server.len().min(at_most(pipe.peer.recv_len));
+        if len == 0 && !pipe.finished {
+            return pipe.blocked();
+        }
+        pipe.to_server.drain(..len);
         Ok(len)
     }
 

@@ -20,13 +20,13 @@ use crate::time::Instant;
 ///
 /// [`accept`](Net::accept) names it. [`open`](Net::open) is called whenever the connection is
 /// ready, until it answers `Ok`; then [`recv`](Net::recv) and [`send`](Net::send) move bytes.
-/// [`shutdown`](Net::shutdown) may say that no more will be sent. [`close`](Net::close) ends it,
-/// at any point, and frees the number.
+/// [`shutdown`](Net::shutdown) may say that no more will be sent; what still comes is
+/// [discarded](Net::discard). [`close`](Net::close) ends it, at any point, and frees the number.
 ///
 /// # Readiness
 ///
 /// Readiness is edge-triggered: `wait` reports a connection once when it becomes readable, writable
-/// or fails, and again only after `recv`, `send` or `open` has answered
+/// or fails, and again only after `recv`, `send`, `discard` or `open` has answered
 /// [`NetError::WouldBlock`]. A report without a reason is harmless.
 pub trait Net {
     /// The next connection that waits to be accepted, if there is one.
@@ -61,6 +61,22 @@ pub trait Net {
     ///
     /// `WouldBlock` if nothing is there.
     fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError>;
+
+    /// Drops received bytes, as many as one read takes, and says how many; `Ok(0)` means that the peer
+    /// has finished sending.
+    ///
+    /// The engine calls it behind [`shutdown`](Self::shutdown), when what still comes is of no use to
+    /// anybody and only the peer's end is awaited: a system may be able to drop without copying, and a
+    /// layer need not decode.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing is there.
+    fn discard(&mut self, id: NetId) -> Result<usize, NetError> {
+        let mut dropped = RxBuf::new();
+        dropped.reserve(DISCARD_LEN);
+        self.recv(id, &mut dropped)
+    }
 
     /// Takes bytes from the front of `tx` and says how many. `Ok(0)` means that nothing of `tx` was
     /// taken, but that what was taken before has moved on; an empty `tx` asks for just that.
@@ -143,6 +159,9 @@ pub trait Net {
     /// moment in the past: not at all), and appends what is ready to `ready`.
     fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<NetId>);
 }
+
+/// Room for what is dropped, in bytes, where a `Net` has no better way.
+const DISCARD_LEN: usize = 2 * 1024;
 
 /// A connection of a [`Net`]: a small number, like a file descriptor.
 ///

@@ -24,7 +24,7 @@ use core::net::SocketAddr;
 use esp_http_server::{Instant, Net, NetError, NetId, RxBuf, TxBuf};
 use esp_tls::{TlsConfig, TlsSession};
 
-use self::session::{Progress, Session, Stage};
+use self::session::{Progress, Session};
 use self::under_way::UnderWay;
 use crate::open_error::{Cause, OpenError, OpenStage};
 use crate::tls_info::TlsInfos;
@@ -127,18 +127,6 @@ impl<N: Net> TlsNet<N> {
         self.slot(id).map(|session| &session.tls)
     }
 
-    /// Drops what a connection that failed still receives: closed with bytes unread, it would take
-    /// the alert that is on its way with it.
-    fn drain(&mut self, id: NetId) -> Result<usize, NetError> {
-        for _ in 0..READS_PER_CALL {
-            let (received, _) = self.scratch.parts();
-            if self.inner.recv(id, received)? == 0 {
-                return Ok(0);
-            }
-        }
-        Err(NetError::WouldBlock)
-    }
-
     fn slot(&self, id: NetId) -> Option<&Session> {
         self.sessions.get(id.index())?.as_deref()
     }
@@ -221,13 +209,10 @@ impl<N: Net> Net for TlsNet<N> {
     /// # Errors
     ///
     /// As in [`Net::recv`]; see [truncation](TlsNet#truncation) for `Closed`. A connection that has
-    /// failed receives nothing; after `shutdown`, what arrives is dropped until the peer is done.
+    /// failed receives nothing.
     fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError> {
         if self.config.is_none() {
             return self.inner.recv(id, rx);
-        }
-        if self.slot(id).is_some_and(|session| session.stage == Stage::Draining) {
-            return self.drain(id);
         }
         let session = established(&mut self.sessions, id)?;
         if let early @ 1.. = session.deliver_early(rx) {
@@ -262,6 +247,16 @@ impl<N: Net> Net for TlsNet<N> {
         session.revisit = true;
         self.revisit.push(id);
         Err(NetError::WouldBlock)
+    }
+
+    /// Drops ciphertext as it is, also of a connection that has failed: closed with bytes unread, it
+    /// would take the alert that is on its way with it.
+    fn discard(&mut self, id: NetId) -> Result<usize, NetError> {
+        if let Some(session) = session_of(&mut self.sessions, id) {
+            // Perhaps the report that brought the caller here was for the other direction.
+            session.flush(id, &mut self.inner)?;
+        }
+        self.inner.discard(id)
     }
 
     /// Encrypts up to 80 kB of `tx` and hands it to the inner net, usually in one call.

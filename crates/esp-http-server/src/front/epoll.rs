@@ -58,6 +58,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 const MORSEL: usize = 1024;
 /// Room made for a read if there is none, in bytes. A read of no bytes looks like the peer's end.
 const LEAST_READ: usize = 1024;
+/// How much is dropped at once, in bytes; as much of the stack.
+const DISCARD_LEN: usize = 32 * 1024;
 
 impl EpollNet {
     /// Takes the connections of `listeners`, from each in its turn. `clock` is the one by which the
@@ -194,17 +196,19 @@ impl Net for EpollNet {
         }
         let storage = rx.storage();
         let room = storage.spare_capacity_mut().len();
-        match retry(|| net::recv(&socket.fd, spare_capacity(storage), RecvFlags::empty())) {
-            Ok((len, _)) => {
-                // The socket is empty, and the next byte will be an edge. Not so if the peer is
-                // done: its end lies behind these bytes, and was reported already.
-                if len < room && !socket.ready.intersects(ENDED) {
-                    socket.ready.remove(epoll::EventFlags::IN);
-                }
-                Ok(len)
-            }
-            Err(error) => Err(socket.blocked_or_dead(error, epoll::EventFlags::IN)),
+        let received = retry(|| net::recv(&socket.fd, spare_capacity(storage), RecvFlags::empty()));
+        socket.received(received.map(|(len, _)| len), room)
+    }
+
+    /// The kernel frees what it has received and copies nothing (`MSG_TRUNC`, tcp(7)).
+    fn discard(&mut self, id: NetId) -> Result<usize, NetError> {
+        let socket = self.sockets.of(id);
+        if !socket.ready.contains(epoll::EventFlags::IN) {
+            return Err(NetError::WouldBlock);
         }
+        let mut untouched = [0; DISCARD_LEN];
+        let dropped = retry(|| net::recv(&socket.fd, &mut untouched[..], RecvFlags::TRUNC));
+        socket.received(dropped.map(|(_, len)| len), DISCARD_LEN)
     }
 
     fn send(&mut self, id: NetId, tx: &mut TxBuf) -> Result<usize, NetError> {
@@ -447,6 +451,17 @@ impl Sockets {
 }
 
 impl Socket {
+    /// What came of a read for which there was this much room.
+    fn received(&mut self, received: Result<usize, Errno>, room: usize) -> Result<usize, NetError> {
+        let len = received.map_err(|error| self.blocked_or_dead(error, epoll::EventFlags::IN))?;
+        // The socket is empty, and the next byte will be an edge. Not so if the peer is done: its end
+        // lies behind these bytes, and was reported already.
+        if len < room && !self.ready.intersects(ENDED) {
+            self.ready.remove(epoll::EventFlags::IN);
+        }
+        Ok(len)
+    }
+
     /// The kernel will report when a call in this direction may succeed again.
     fn blocked(&mut self, direction: epoll::EventFlags) {
         self.ready.remove(direction);

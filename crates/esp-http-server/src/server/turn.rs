@@ -327,29 +327,30 @@ where
     /// Nothing more is to be said. A peer that may still be sending is given a moment to read what
     /// was said: closing at once would make the system throw that away (RFC 9112, section 9.6).
     fn closing(&mut self, shut: bool) -> Step {
-        if !shut {
-            self.lend();
-            match self.flush() {
-                Flushed::Lost => return Step::Closed,
-                Flushed::Blocked => return Step::Rest,
-                Flushed::All if !self.expects_more() => return Step::Closed,
-                Flushed::All => {}
-            }
-            return self.linger();
+        if shut {
+            return match self.discard() {
+                Arrived::Some => Step::Again,
+                Arrived::Nothing => Step::Rest,
+                Arrived::Finished | Arrived::Lost => Step::Closed,
+            };
         }
         self.lend();
-        let io = self.conn().io_mut();
-        io.rx.consume(io.rx.len());
-        match self.recv() {
-            Arrived::Some => Step::Again,
-            Arrived::Nothing => Step::Rest,
-            Arrived::Finished | Arrived::Lost => Step::Closed,
+        match self.flush() {
+            Flushed::Lost => Step::Closed,
+            Flushed::Blocked => Step::Rest,
+            Flushed::All if !self.expects_more() => Step::Closed,
+            Flushed::All => self.linger(),
         }
     }
 
     /// Sends nothing more, and waits for the peer to see that.
     fn linger(&mut self) -> Step {
         self.net.shutdown(self.id());
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+        if let Some(exchange) = &mut conn.exchange {
+            exchange.discard();
+            self.worker.reclaim(conn);
+        }
         let linger = self.worker.shared.config.linger_timeout;
         self.session.timers.start(Timer::Linger, self.now + linger);
         self.session.phase = Phase::Closing { shut: true };
@@ -467,6 +468,31 @@ where
             }
             Err(Still::Failed(error)) => {
                 log::debug!("session {}: receiving failed: {error}", self.session.id);
+                conn.peer = Peer::Gone;
+                Arrived::Lost
+            }
+        }
+    }
+
+    /// Drops what has arrived of which nothing will be read.
+    fn discard(&mut self) -> Arrived {
+        let id = self.id();
+        let conn = self.session.conn.as_mut().expect("a resting session has its connection");
+        if conn.peer != Peer::Sending {
+            return Arrived::Finished;
+        }
+        match self.net.discard(id) {
+            Ok(0) => {
+                conn.peer = Peer::Finished;
+                Arrived::Finished
+            }
+            Ok(len) => {
+                self.used.len += len;
+                self.used.received += len;
+                Arrived::Some
+            }
+            Err(NetError::WouldBlock) => Arrived::Nothing,
+            Err(_) => {
                 conn.peer = Peer::Gone;
                 Arrived::Lost
             }

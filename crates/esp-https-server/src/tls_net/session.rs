@@ -61,7 +61,7 @@ pub(super) enum Stage {
     Shut,
     /// Neither direction can be used.
     Broken,
-    /// As `Broken`; what the peer still sends is read and dropped.
+    /// As `Broken`, and the peer was told so; what it still sends is dropped.
     Draining,
 }
 

@@ -19,6 +19,7 @@ use crate::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOPBACK: ListenAddr = ListenAddr::Only(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
+mod discard;
 mod echo;
 mod numbers;
 mod options;

@@ -228,6 +228,7 @@ fn a_lingering_client_that_keeps_sending_is_closed_in_time() {
         engine.advance(millis(100));
         client.send("x".repeat(10_000));
         client.expect_lingering();
+        assert_eq!((client.unread(), engine.lent()), (0, 0), "it is dropped, and needs no buffer");
     }
     closes_after(&engine, &client, millis(100));
 }
