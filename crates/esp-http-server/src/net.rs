@@ -44,6 +44,14 @@ pub trait Net {
         Ok(())
     }
 
+    /// Whether the next step of opening this connection may take as long as many requests: the answer to
+    /// a ClientHello does, with its signature and its key exchange.
+    ///
+    /// The engine takes few such steps in a turn, so that nobody waits for all of a crowd.
+    fn is_dear_to_open(&self, _id: NetId) -> bool {
+        false
+    }
+
     /// What a connection has failed with that was not open within `handshake_timeout`. The engine
     /// closes it then, and tells this.
     fn open_timed_out(&mut self, _id: NetId) -> NetError {

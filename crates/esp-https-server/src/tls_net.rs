@@ -193,6 +193,10 @@ impl<N: Net> Net for TlsNet<N> {
         Err(NetError::WouldBlock)
     }
 
+    fn is_dear_to_open(&self, id: NetId) -> bool {
+        self.config.is_some() && !self.slot(id).is_some_and(Session::has_answered)
+    }
+
     fn open_timed_out(&mut self, id: NetId) -> NetError {
         if self.config.is_none() {
             return self.inner.open_timed_out(id);

@@ -48,6 +48,7 @@ mod give_back;
 mod hooks;
 mod lru;
 mod memory;
+mod openings;
 mod published;
 mod reach;
 mod router;
@@ -86,6 +87,7 @@ pub use event::{
 };
 use lru::{Line, Links, Ranks};
 use memory::Memory;
+use openings::Openings;
 use published::Snapshot;
 #[cfg(feature = "std")]
 pub(crate) use reach::Reach;
@@ -163,6 +165,9 @@ struct Worker<S: Stacks> {
     queued: VecDeque<SessionId>,
     /// Bytes that each session may receive in this turn.
     recv_share: usize,
+    /// Requests and WebSocket messages that each session may begin in this turn.
+    request_share: usize,
+    openings: Openings,
     /// Sessions that have more to do and let others go first.
     again: Vec<u32>,
     deadlines: Deadlines,
@@ -184,6 +189,10 @@ const RECV_BUDGET: usize = 128 * 1024;
 /// What a session receives of it: less, the more there are, so that however many send as fast as they
 /// can, nobody waits longer for his turn.
 const RECV_SHARE: RangeInclusive<usize> = 1024..=64 * 1024;
+/// Requests and WebSocket messages begun in one turn, of all sessions together, whose share of it is no
+/// smaller than the least, and no larger than `max_requests_per_turn`.
+const REQUEST_BUDGET: usize = 256;
+const REQUEST_SHARE_MIN: usize = 4;
 /// Connections accepted in one turn.
 const ACCEPT_BUDGET: usize = 64;
 /// Exchanges kept for later, so that a burst does not keep its memory for ever.
@@ -223,6 +232,8 @@ where
             running: 0,
             queued: VecDeque::new(),
             recv_share: *RECV_SHARE.start(),
+            request_share: REQUEST_SHARE_MIN,
+            openings: Openings::default(),
             again: Vec::new(),
             deadlines: Deadlines::default(),
             date: DateCache::new(),
@@ -244,8 +255,8 @@ where
         }
     }
 
-    /// One turn: ready sessions, queued work, sessions that had more to do, due timers, handlers that
-    /// waited for others, new connections.
+    /// One turn: ready sessions, queued work, sessions that had more to do, some handshakes, due timers,
+    /// handlers that waited for others, new connections.
     ///
     /// Gives the moment at which it wants to be called again even if nothing is ready; `None` if
     /// only the network or another thread can bring something to do.
@@ -256,12 +267,15 @@ where
         self.look_again_at_all();
         self.worker.share_out(ready.len());
         for id in ready {
-            self.turn(id.0, now, net, |turn| turn.run());
-            self.save_memory(now, net);
+            if !self.lines_up(*id, net) {
+                self.turn(id.0, now, net, |turn| turn.run());
+                self.save_memory(now, net);
+            }
         }
         self.do_work(Mailbox::take, now, net);
         self.save_memory(now, net);
         self.run_again(now, net);
+        self.open_next(now, net);
         // Behind everything that is there already: who was in time need not pay for others having
         // kept this worker busy.
         while let Some(slot) = self.worker.deadlines.pop_due(now) {
@@ -298,7 +312,10 @@ where
     fn has_more(&self) -> bool {
         let worker = &self.worker;
         let stops = worker.shared.reach.is_stopping() && worker.stop_at.is_none();
-        stops || !worker.again.is_empty() || worker.mailbox().is_filled()
+        stops
+            || !worker.again.is_empty()
+            || !worker.openings.is_empty()
+            || worker.mailbox().is_filled()
     }
 
     /// Says how to wake whoever calls [`poll`](Self::poll) out of [`Net::wait`], for when another
@@ -428,7 +445,7 @@ where
         timers.set(Timer::Handshake, now + self.worker.shared.config.handshake_timeout);
         slot.session = Some(Session {
             id: session,
-            phase: Phase::Opening,
+            phase: Phase::Opening { in_line: false },
             conn: Some(Box::new(conn)),
             ws_handler: None,
             timers,

@@ -138,7 +138,7 @@ where
             return;
         };
         // Nobody knows the name of one that opens, and to one that closes all is said.
-        if let Phase::Opening | Phase::Closing { .. } = session.phase {
+        if let Phase::Opening { .. } | Phase::Closing { .. } = session.phase {
             return;
         }
         let Some(conn) = session.conn.as_mut() else { return };

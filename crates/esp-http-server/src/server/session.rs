@@ -159,7 +159,10 @@ pub(super) enum Job {
 /// Where a session is in its life.
 pub(super) enum Phase<S: corosensei::stack::Stack> {
     /// Whatever comes before HTTP: the TLS handshake.
-    Opening,
+    Opening {
+        /// Whether it waits for its turn, see `openings.rs`.
+        in_line: bool,
+    },
     /// Between requests, or in the middle of a request's head.
     Head,
     /// A whole head or the start of a WebSocket message is there, and waits for its handler's turn.

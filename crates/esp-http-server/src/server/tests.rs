@@ -17,6 +17,7 @@ mod limits;
 mod memory;
 mod misuse;
 mod net_contract;
+mod openings;
 mod random;
 mod rates;
 mod raw;

@@ -102,7 +102,7 @@ where
         while !self.is_used_up() {
             self.used.steps += 1;
             let step = match self.session.phase {
-                Phase::Opening => self.opening(),
+                Phase::Opening { .. } => self.opening(),
                 Phase::Head => self.head(),
                 Phase::Queued { .. } => self.queued(),
                 Phase::Handling { wait, .. } => self.handling(wait),
@@ -131,7 +131,7 @@ where
 
     fn is_used_up(&self) -> bool {
         let Used { steps, requests, len, received } = self.used;
-        let most = self.worker.shared.config.max_requests_per_turn.max(1);
+        let most = self.worker.request_share;
         let is_long = len >= TURN_LEN || received >= self.worker.recv_share;
         is_long || requests >= most || steps >= TURN_STEPS + requests
     }
@@ -501,7 +501,7 @@ where
 
     /// The server stops: ends what is idle, lets the rest finish.
     pub(super) fn wind_down(&mut self) -> Fate {
-        if let Phase::Opening = self.session.phase {
+        if let Phase::Opening { .. } = self.session.phase {
             return Fate::Closed;
         }
         self.conn().keep_alive = false;

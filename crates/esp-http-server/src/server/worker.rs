@@ -10,7 +10,10 @@ use super::published::Kept;
 use super::router::Routed;
 use super::session::{Again, Phase, Rank, Session, SessionId};
 use super::work::Mailbox;
-use super::{Conn, ErrHandlers, Exchange, Found, HandlerMode, RECV_BUDGET, RECV_SHARE, Worker};
+use super::{
+    Conn, ErrHandlers, Exchange, Found, HandlerMode, RECV_BUDGET, RECV_SHARE, REQUEST_BUDGET,
+    REQUEST_SHARE_MIN, Worker,
+};
 use crate::handler::{Stacks, contain};
 use crate::proto::method::Method;
 use crate::proto::status::Status;
@@ -21,12 +24,14 @@ impl<S: Stacks> Worker<S> {
         &self.shared.reach.mailboxes[usize::from(self.number)]
     }
 
-    /// Shares out what may be received in this turn, among those that are ready and those that have more
+    /// Shares out what may be received and begun in this turn, among those that are ready and those that have more
     /// to do.
     pub(super) fn share_out(&mut self, ready: usize) {
         let busy = ready + self.again.len();
         let share = RECV_BUDGET / busy.max(1);
         self.recv_share = share.clamp(*RECV_SHARE.start(), *RECV_SHARE.end());
+        let most = self.shared.config.max_requests_per_turn.max(1);
+        self.request_share = (REQUEST_BUDGET / busy.max(1)).max(REQUEST_SHARE_MIN).min(most);
     }
 
     /// Makes sure that `conn` has buffers.
@@ -145,8 +150,10 @@ impl<S: Stacks> Worker<S> {
     pub(super) fn removed(&mut self, mut session: Session<S::Stack>) {
         debug_assert!(!matches!(session.phase, Phase::Handling { .. }), "a task is never dropped");
         self.open -= 1;
-        if let Phase::Queued { .. } = session.phase {
-            self.dequeue(session.id);
+        match session.phase {
+            Phase::Queued { .. } => self.dequeue(session.id),
+            Phase::Opening { in_line: true } => self.openings.remove(session.id),
+            _ => {}
         }
         self.deadlines.remove(session.id.slot());
         self.set_rank(&mut session, None);

@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::sync::OnceLock;
 
 use esp_tls::{SessionTickets, TlsConfig};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
@@ -53,9 +54,17 @@ impl Peer {
 
     /// The configuration of one that trusts the server.
     pub(super) fn config(version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+        Self::config_with(rustls::crypto::aws_lc_rs::default_provider(), version)
+    }
+
+    /// The same, with cryptography of its own.
+    pub(super) fn config_with(
+        provider: CryptoProvider,
+        version: &'static SupportedProtocolVersion,
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(identity().certificate.clone()).unwrap();
-        Self::trusting(version, roots)
+        Self::trusting(provider, version, roots)
     }
 
     /// One that trusts somebody else, and says so in an alert.
@@ -63,15 +72,16 @@ impl Peer {
         let other = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(other.cert.der().clone()).unwrap();
-        Self::with_config(Self::trusting(&rustls::version::TLS13, roots), "localhost")
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        Self::with_config(Self::trusting(provider, &rustls::version::TLS13, roots), "localhost")
     }
 
     fn trusting(
+        provider: CryptoProvider,
         version: &'static SupportedProtocolVersion,
         roots: RootCertStore,
     ) -> Arc<ClientConfig> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[version])
             .unwrap()
             .with_root_certificates(roots)

@@ -155,6 +155,7 @@ fn connect(engine: &Engine, dice: &mut Dice) -> Client {
         handshake: dice.one_of(&[Handshake::Done, Handshake::Done, Handshake::UnderWay]),
         layered: dice.below(2) == 0,
         can_settle: dice.below(2) == 0,
+        dear: dice.below(4) == 0,
         addr: dice.one_of(&[None, Some(1), Some(2)]).map(addr),
     })
 }

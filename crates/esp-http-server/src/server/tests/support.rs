@@ -160,8 +160,13 @@ impl Engine {
 
     /// Reports all connections as ready, and some numbers that are none.
     pub(super) fn report_everything(&self) {
-        self.0.borrow_mut().net.ready.extend((0..100).map(NetId));
+        self.put_reports();
         self.run();
+    }
+
+    /// The same, but the engine does not run yet.
+    pub(super) fn put_reports(&self) {
+        self.0.borrow_mut().net.ready.extend((0..100).map(NetId));
     }
 
     /// Lets the engine do what there is to do now, and the threads that have detached requests.
@@ -282,6 +287,11 @@ impl Engine {
     /// What of that sessions hold.
     pub(super) fn held_by_sessions(&self) -> usize {
         self.0.borrow().server.worker.memory.of_sessions()
+    }
+
+    /// Sessions that wait for a step of their opening.
+    pub(super) fn in_line(&self) -> usize {
+        self.0.borrow().server.worker.openings.len()
     }
 
     /// Sessions that hold buffers.
@@ -450,6 +460,12 @@ impl Client {
         let inner = self.engine.0.borrow();
         let conn = inner.server.slots[slot].session.as_ref().unwrap().conn.as_ref().unwrap();
         conn.exchange.as_ref().map_or((0, 0), |io| (io.rx.capacity(), io.tx.capacity()))
+    }
+
+    /// Requests of its session that were begun.
+    pub(super) fn begun(&self) -> usize {
+        let slot = self.session().slot() as usize;
+        self.engine.0.borrow().server.slots[slot].session.as_ref().unwrap().requests
     }
 
     /// Bytes that the engine has not read.

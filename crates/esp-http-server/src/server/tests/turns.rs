@@ -161,3 +161,19 @@ fn the_more_clients_send_the_less_is_received_of_each_in_a_turn() {
         clients.iter().for_each(|client| client.expect(ok("/upload")));
     }
 }
+
+/// The same for requests, down to four of each.
+#[test]
+fn the_more_clients_pipeline_the_fewer_requests_of_each_are_begun_in_a_turn() {
+    for (count, share) in [(1, 32), (8, 32), (16, 16), (32, 8), (64, 4), (100, 4)] {
+        let engine = Engine::new(HttpConfig::default(), |server| server.get("/*", path));
+        let clients: Vec<_> = (0..count).map(|_| engine.connect()).collect();
+        clients.iter().for_each(|client| client.put(get("/a").repeat(40)));
+        engine.poll_once();
+        for client in &clients {
+            assert_eq!(client.begun(), share, "of one of {count}");
+        }
+        engine.run();
+        clients.iter().for_each(|client| client.expect(ok("/a").repeat(40)));
+    }
+}

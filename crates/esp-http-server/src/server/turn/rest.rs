@@ -77,7 +77,7 @@ where
     /// The session waits: sets its timers, gives back what it does not need, takes its LRU place.
     pub(super) fn rest(&mut self) {
         let rank = match self.session.phase {
-            Phase::Opening => Some(Rank::New),
+            Phase::Opening { .. } => Some(Rank::New),
             Phase::Head => self.rest_in_head(),
             Phase::WebSocket => Some(self.rest_as_ws()),
             Phase::Closing { shut: true } => Some(Rank::Closing),

@@ -4,6 +4,8 @@ use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use esp_tls::FailureClass;
+use rustls::NamedGroup;
+use rustls::crypto::{ActiveKeyExchange, SharedSecret, SupportedKxGroup, aws_lc_rs};
 
 use super::*;
 use crate::tls_server::{Limits, TlsServer};
@@ -265,4 +267,56 @@ fn every_cause_has_its_kind() {
     ] {
         assert_eq!(cause.kind(), kind);
     }
+}
+
+/// A group that the server doesn't know, whose key share costs a second hello.
+#[derive(Debug)]
+struct UnknownGroup;
+
+const UNKNOWN: NamedGroup = NamedGroup::Unknown(0x9999);
+
+impl SupportedKxGroup for UnknownGroup {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, rustls::Error> {
+        Ok(Box::new(UnknownShare))
+    }
+
+    fn name(&self) -> NamedGroup {
+        UNKNOWN
+    }
+}
+
+struct UnknownShare;
+
+impl ActiveKeyExchange for UnknownShare {
+    fn complete(self: Box<Self>, _: &[u8]) -> Result<SharedSecret, rustls::Error> {
+        unreachable!("the server chooses another group")
+    }
+
+    fn pub_key(&self) -> &[u8] {
+        &[7; 32]
+    }
+
+    fn group(&self) -> NamedGroup {
+        UNKNOWN
+    }
+}
+
+#[test]
+fn a_step_is_dear_until_the_server_has_agreed_on_keys() {
+    let mut rig = Rig::new(&TLS13);
+    assert!(rig.net.is_dear_to_open(ID));
+    rig.reach_finished();
+    assert!(!rig.net.is_dear_to_open(ID));
+
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups.insert(0, &UnknownGroup);
+    let config = Peer::config_with(provider, &TLS13);
+    let mut rig = Rig::with_peer(Peer::with_config(config, "localhost"));
+    rig.reach_finished();
+    assert!(rig.net.is_dear_to_open(ID), "a HelloRetryRequest costs nothing");
+    rig.reach_finished();
+    assert!(!rig.net.is_dear_to_open(ID));
+    rig.connect();
+
+    assert!(!TlsNet::insecure(Pipe::with_wires(1)).is_dear_to_open(ID));
 }

@@ -22,6 +22,8 @@ pub(in crate::server::tests) struct Peer {
     pub(in crate::server::tests) layered: bool,
     /// Whether there is something to give back when the connection goes on.
     pub(in crate::server::tests) can_settle: bool,
+    /// Whether its handshake takes long.
+    pub(in crate::server::tests) dear: bool,
     pub(in crate::server::tests) addr: Option<SocketAddr>,
 }
 
@@ -41,6 +43,7 @@ impl Default for Peer {
             handshake: Handshake::Done,
             layered: false,
             can_settle: false,
+            dear: false,
             addr: None,
         }
     }
@@ -152,6 +155,10 @@ impl Net for MemoryNet {
             Handshake::UnderWay => pipe.blocked(),
             Handshake::Failed => Err(NetError::Failed("no cipher suite in common".into())),
         }
+    }
+
+    fn is_dear_to_open(&self, id: NetId) -> bool {
+        self.ids[id.index()].is_some_and(|number| self.pipes[number].peer.dear)
     }
 
     fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError> {
