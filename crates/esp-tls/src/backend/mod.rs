@@ -12,6 +12,8 @@ mod identity;
 mod provider;
 mod records;
 mod settings;
+#[cfg(feature = "aws-lc-rs")]
+mod sha256;
 mod tickets;
 mod verifier;
 

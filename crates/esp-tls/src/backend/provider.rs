@@ -107,8 +107,15 @@ fn iana_name(suite: Number) -> &'static str {
 
 #[cfg(feature = "aws-lc-rs")]
 mod chosen {
-    pub(super) use rustls::crypto::aws_lc_rs::default_provider as provider;
+    use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
     pub(super) use rustls::crypto::aws_lc_rs::sign::any_supported_type as signing_key;
+
+    pub(super) fn provider() -> CryptoProvider {
+        let mut provider = aws_lc_rs::default_provider();
+        crate::backend::sha256::replace_in(&mut provider);
+        provider
+    }
 }
 
 #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
