@@ -165,6 +165,8 @@ struct Worker<S: Stacks> {
     queued: VecDeque<SessionId>,
     /// Bytes that each session may receive in this turn.
     recv_share: usize,
+    /// Bytes that were received in this turn by sessions that had more to do.
+    received: usize,
     /// Requests and WebSocket messages that each session may begin in this turn.
     request_share: usize,
     openings: Openings,
@@ -232,6 +234,7 @@ where
             running: 0,
             queued: VecDeque::new(),
             recv_share: *RECV_SHARE.start(),
+            received: 0,
             request_share: REQUEST_SHARE_MIN,
             openings: Openings::default(),
             again: Vec::new(),
@@ -346,7 +349,10 @@ where
             return;
         };
         let mut turn = Turn { session, worker: &mut self.worker, net, now, used: Used::default() };
-        if step(&mut turn) == Fate::Closed {
+        let fate = step(&mut turn);
+        let received = turn.used.received;
+        self.worker.received += received;
+        if fate == Fate::Closed {
             self.remove(slot, net);
         }
     }
@@ -469,10 +475,16 @@ where
         }
     }
 
-    /// Lets sessions go on that have more to do, but for those that have had their turn already.
+    /// Lets sessions go on that have more to do, but for those that have had their turn already, until
+    /// they have received as much as fits a turn. Those that are left come first in the next one.
     fn run_again<N: Net>(&mut self, now: Instant, net: &mut N) {
         let mut again = core::mem::take(&mut self.worker.again);
-        for slot in again.drain(..) {
+        let mut looked_at = 0;
+        self.worker.received = 0;
+        while let Some(&slot) = again.get(looked_at)
+            && self.worker.received < RECV_BUDGET
+        {
+            looked_at += 1;
             match self.session(slot).and_then(|session| session.again) {
                 None => {}
                 Some(Again::Soon) => {
@@ -482,8 +494,9 @@ where
                 Some(Again::Later) => self.worker.again.push(slot),
             }
         }
-        let more_again = core::mem::replace(&mut self.worker.again, again);
-        self.worker.again.extend(more_again);
+        again.drain(..looked_at);
+        again.append(&mut self.worker.again);
+        self.worker.again = again;
     }
 
     fn session(&self, slot: u32) -> Option<&Session<S::Stack>> {

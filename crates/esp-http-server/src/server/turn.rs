@@ -54,7 +54,7 @@ pub(super) struct Used {
     /// Bytes that were received and sent.
     len: usize,
     /// Bytes that were received.
-    received: usize,
+    pub(super) received: usize,
 }
 
 /// What became of a session in its turn.
