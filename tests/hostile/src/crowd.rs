@@ -30,8 +30,7 @@ const MAX_REFUSALS: usize = 1000;
 /// How late a group with a pace may be and make up for it.
 const MAX_LAG: Duration = Duration::from_secs(1);
 
-/// How long a client may wait for its answer. Of a crowd that keeps coming some have only just begun
-/// when it is over.
+/// How long those who have only just begun when it is over may wait for the answer that they are to get.
 const ANSWERED_IN: Duration = Duration::from_secs(10);
 
 /// What the crowd and those who watch it tell each other.
@@ -52,12 +51,18 @@ pub(crate) struct Outcome {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Lets the groups have their way until they are told to leave; then all of them go at once.
+/// Lets the groups have their way until they are told to leave. Then nobody comes any more, those who
+/// are to be answered are, and all of them go at once.
 pub(crate) fn attack(groups: &[Group], ports: Ports, signals: &Signals) -> io::Result<Outcome> {
     let mut crowd = Crowd::new(groups, ports)?;
     while !signals.leave.load(Ordering::Relaxed) {
         crowd.turn()?;
         signals.done.store(crowd.is_done(), Ordering::Relaxed);
+    }
+    crowd.is_leaving = true;
+    let deadline = Instant::now() + ANSWERED_IN;
+    while crowd.awaits_answers() && Instant::now() < deadline {
+        crowd.turn()?;
     }
     Ok(crowd.end())
 }
@@ -76,6 +81,8 @@ struct Crowd<'g> {
     /// Clients with something to do later.
     later: BinaryHeap<Reverse<(Instant, usize)>>,
     scratch: Vec<u8>,
+    /// Whether nobody comes any more.
+    is_leaving: bool,
 }
 
 /// How far a group is.
@@ -115,6 +122,7 @@ impl<'g> Crowd<'g> {
             again: Vec::new(),
             later: BinaryHeap::new(),
             scratch: vec![0; SCRATCH_LEN],
+            is_leaving: false,
         })
     }
 
@@ -150,7 +158,8 @@ impl<'g> Crowd<'g> {
         let mut opened = 0;
         let now = Instant::now();
         for number in 0..self.groups.len() {
-            while opened < CONNECT_BUDGET && self.groups[number].wants_more(now) {
+            while opened < CONNECT_BUDGET && !self.is_leaving && self.groups[number].wants_more(now)
+            {
                 opened += 1;
                 if self.open(number).is_err() {
                     self.groups[number].refused += 1;
@@ -223,6 +232,14 @@ impl<'g> Crowd<'g> {
 
     fn is_done(&self) -> bool {
         self.groups.iter().all(Progress::is_done)
+    }
+
+    /// Whether somebody is there who should be answered.
+    fn awaits_answers(&self) -> bool {
+        self.groups.iter().any(|progress| {
+            let Group { expect, .. } = progress.group;
+            progress.open > 0 && matches!(expect, Expect::Status(_) | Expect::WsClose(_))
+        })
     }
 
     /// All go; what is to be said of those who were still there is said.
@@ -306,7 +323,6 @@ impl Progress<'_> {
         match self.group.expect {
             Expect::Anything | Expect::CutUnseen(_) | Expect::Refusals(_) | Expect::Stay => {}
             Expect::Cut(most) | Expect::NoWord(most) if age <= most => {}
-            Expect::Status(_) | Expect::WsClose(_) if age <= ANSWERED_IN => {}
             Expect::Cut(_) | Expect::NoWord(_) | Expect::Status(_) | Expect::WsClose(_) => {
                 let first = story.first_words();
                 self.complain(format!(

@@ -13,7 +13,7 @@
 //! | tables that change while the server runs | `published.rs`, `routes.rs` |
 //! | who goes when the table is full, or has its place full | `lru.rs`, `clients.rs` |
 //! | what sessions hold, and who gives it back | `memory.rs`; what they leave behind: `give_back.rs` |
-//! | when to look at whom | `deadlines.rs` |
+//! | when to look at whom | `deadlines.rs`; who waits for a handshake: `openings.rs` |
 //! | what other threads may ask for | `shared.rs`, `reach.rs`, `ws_client.rs`, `work.rs`; how it is done: `run_work.rs` |
 //! | the application's hooks, what they and queued work may do | `hooks.rs`, `context.rs` |
 //! | what a session's bytes pass through | `transport.rs` |
@@ -269,11 +269,9 @@ where
         self.worker.routes.refresh(&self.worker.shared.reach.routes);
         self.look_again_at_all();
         self.worker.share_out(ready.len());
+        self.worker.openings.begin_turn();
         for id in ready {
-            if !self.lines_up(*id, net) {
-                self.turn(id.0, now, net, |turn| turn.run());
-                self.save_memory(now, net);
-            }
+            self.run_or_line_up(*id, now, net);
         }
         self.do_work(Mailbox::take, now, net);
         self.save_memory(now, net);

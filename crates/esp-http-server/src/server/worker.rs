@@ -152,7 +152,7 @@ impl<S: Stacks> Worker<S> {
         self.open -= 1;
         match session.phase {
             Phase::Queued { .. } => self.dequeue(session.id),
-            Phase::Opening { in_line: true } => self.openings.remove(session.id),
+            Phase::Opening { in_line: true } => self.openings.remove(&session),
             _ => {}
         }
         self.deadlines.remove(session.id.slot());

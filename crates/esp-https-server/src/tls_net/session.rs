@@ -61,7 +61,7 @@ pub(super) enum Stage {
     Shut,
     /// Neither direction can be used.
     Broken,
-    /// As `Broken`, and the peer was told so; what it still sends is dropped.
+    /// As `Broken`, and the peer is told so, if there is room; what it still sends is dropped.
     Draining,
 }
 
@@ -305,11 +305,8 @@ impl Session {
             }
             Stage::Handshake | Stage::GaveWay | Stage::Broken => {
                 offer(id, inner, &mut self.unsent).ok();
-                // An alert that finds no room has one more chance in `close`.
-                if self.unsent.is_empty() {
-                    inner.shutdown(id);
-                }
                 self.stage = Stage::Draining;
+                self.shut_when_drained(id, inner);
             }
             Stage::Closing | Stage::Shut | Stage::Draining => {}
         }
@@ -377,9 +374,14 @@ impl Session {
     }
 
     fn shut_when_drained(&mut self, id: NetId, inner: &mut impl Net) {
-        if self.stage == Stage::Closing && self.unsent.is_empty() {
-            self.stage = Stage::Shut;
-            inner.shutdown(id);
+        match self.stage {
+            Stage::Closing if self.unsent.is_empty() => {
+                self.stage = Stage::Shut;
+                inner.shutdown(id);
+            }
+            // The alert had found no room before.
+            Stage::Draining if self.unsent.is_empty() => inner.shutdown(id),
+            _ => {}
         }
     }
 

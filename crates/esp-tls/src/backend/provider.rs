@@ -107,14 +107,20 @@ fn iana_name(suite: Number) -> &'static str {
 
 #[cfg(feature = "aws-lc-rs")]
 mod chosen {
+    use std::sync::LazyLock;
+
     use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
     pub(super) use rustls::crypto::aws_lc_rs::sign::any_supported_type as signing_key;
 
     pub(super) fn provider() -> CryptoProvider {
-        let mut provider = aws_lc_rs::default_provider();
-        crate::backend::sha256::replace_in(&mut provider);
-        provider
+        /// Made once, whoever else is here at the same time: its suites stay for ever.
+        static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(|| {
+            let mut provider = aws_lc_rs::default_provider();
+            crate::backend::sha256::replace_in(&mut provider);
+            provider
+        });
+        PROVIDER.clone()
     }
 }
 

@@ -1,6 +1,6 @@
 //! SHA-256, and HMAC and HKDF with it, for the suites of aws-lc.
 //!
-//! A handshake hashes some forty messages of a few bytes. For each, aws-lc sets up contexts that take
+//! A handshake hashes some sixty messages of a few bytes. For each, aws-lc sets up contexts that take
 //! longer than the hash itself, most of them on the heap. Here they are values, and a key that is used
 //! several times is prepared once.
 
@@ -16,8 +16,12 @@ use zeroize::Zeroizing;
 
 const HASH_LEN: usize = 32;
 
-/// Has the suites that hash with SHA-256 do that here. Called once, as what it makes stays.
+/// Has the suites that hash with SHA-256 do that here, unless they have to be those of FIPS 140. Called
+/// once, as what it makes stays.
 pub(super) fn replace_in(provider: &mut CryptoProvider) {
+    if provider.fips() {
+        return;
+    }
     for suite in &mut provider.cipher_suites {
         *suite = match *suite {
             SupportedCipherSuite::Tls13(old) if is_sha256(&old.common) => {

@@ -41,15 +41,29 @@ fn so_many_are_moved_on_in_a_turn_in_the_order_of_their_arrival() {
     }
 }
 
-#[test]
-fn whoever_opens_one_connection_does_not_wait_for_a_crowd() {
+/// In how many turns a hello of somebody is answered that comes behind so many crowds.
+fn turns_behind(crowds: u8) -> usize {
     let engine = engine();
-    let (clients, one) = (crowd(&engine, 100), dear(&engine, SOMEBODY));
+    let of_crowd = |number| dear(&engine, Ipv4Addr::new(198, 51, 100, number));
+    let mut clients: Vec<_> =
+        (0..crowds).flat_map(|number| [(); 20].map(|()| of_crowd(number))).collect();
+    clients.push(dear(&engine, SOMEBODY));
     go_on(&clients);
-    go_on(core::slice::from_ref(&one));
-    engine.poll_once();
-    assert!(engine.handle().clients().contains(&one.session()));
-    assert_eq!(engine.handle().clients().len(), 4);
+    let one = clients[clients.len() - 1].session();
+    let mut turns = 0;
+    while !engine.handle().clients().contains(&one) {
+        engine.poll_once();
+        turns += 1;
+    }
+    turns
+}
+
+#[test]
+fn whoever_opens_one_connection_does_not_wait_for_the_whole_of_crowds() {
+    // The first turn is the first crowd's, which was there first; then clients take turns.
+    for (crowds, turns) in [(1, 2), (3, 2), (4, 3), (7, 3), (8, 4)] {
+        assert_eq!(turns_behind(crowds), turns, "{crowds} crowds");
+    }
 }
 
 #[test]
@@ -60,6 +74,8 @@ fn an_ipv6_network_is_one_client() {
     let one = dear(&engine, Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 1));
     go_on(&clients);
     go_on(core::slice::from_ref(&one));
+    engine.poll_once();
+    assert_eq!(engine.in_line(), 5);
     engine.poll_once();
     assert!(engine.handle().clients().contains(&one.session()));
 }
@@ -123,4 +139,26 @@ fn one_that_waits_and_fails_is_told_so_in_its_turn() {
     assert_eq!((engine.in_line(), clients[4].is_shut()), (1, false));
     engine.run();
     clients.iter().for_each(Client::expect_lingering);
+}
+
+#[test]
+fn those_who_have_not_sent_enough_to_be_answered_take_nobodys_place() {
+    let engine = engine();
+    let clients = crowd(&engine, 30);
+    for client in &clients[..26] {
+        client.put_handshake(Handshake::UnderWay);
+    }
+    go_on(&clients[26..]);
+    engine.poll_once();
+    assert_eq!((engine.in_line(), engine.handle().clients().len()), (0, 4));
+}
+
+#[test]
+fn nobody_is_late_whose_hello_waits_for_its_turn() {
+    let engine = engine();
+    let clients = crowd(&engine, 10);
+    go_on(&clients[..9]);
+    engine.lag(secs(60));
+    assert_eq!(engine.handle().clients().len(), 9);
+    clients[9].expect_closed();
 }

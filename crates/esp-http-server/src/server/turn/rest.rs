@@ -26,6 +26,11 @@ where
 {
     /// Lets timers go off that are due, then moves the session on.
     pub(in crate::server) fn run_timers(&mut self) -> Fate {
+        if let Phase::Opening { in_line: true } = self.session.phase {
+            // What it has sent is there, and nobody has looked at it. It is late behind that.
+            self.worker.deadlines.at_most(self.session.id.slot(), self.now + TICK);
+            return Fate::Open;
+        }
         // Each timer once: one that is set anew for this very moment waits for the next turn, or a
         // handler that sleeps for no time at all would never let go of the worker.
         for timer in Timer::ALL {
@@ -88,7 +93,7 @@ where
             _ => None,
         };
         let session = &mut *self.session;
-        if let Phase::Head | Phase::WebSocket | Phase::Closing { shut: true } = session.phase
+        if let Phase::Head | Phase::WebSocket = session.phase
             && let Some(conn) = &mut session.conn
             && conn.exchange.as_ref().is_some_and(|exchange| exchange.is_idle())
         {

@@ -209,3 +209,18 @@ fn what_a_peer_sends_behind_its_failure_is_dropped_until_it_is_done() {
         assert_eq!(rig.net.discard(ID).unwrap(), 0);
     }
 }
+
+#[test]
+fn an_alert_that_finds_no_room_is_followed_by_the_end_when_it_has_left() {
+    let mut rig = Rig::new(&TLS13);
+    rig.wire().window = 0;
+    rig.wire().to_server.extend(b"\x16\x03\x01\x00\x04\x63\x00\x00\x00");
+    assert!(matches!(rig.net.open(ID), Err(NetError::Failed(_))));
+    rig.net.shutdown(ID);
+    assert_would_block(rig.net.discard(ID));
+    assert!(!rig.wire().is_shut);
+    rig.wire().window = usize::MAX;
+    assert_would_block(rig.net.discard(ID));
+    assert!(rig.wire().is_shut);
+    assert!(!rig.wire().to_client.is_empty());
+}

@@ -82,6 +82,7 @@ pub(super) struct Pipe {
     armed: bool,
     pub(super) shut: bool,
     pub(super) closed: bool,
+    has_opened: bool,
 }
 
 impl Pipe {
@@ -111,6 +112,7 @@ impl MemoryNet {
             armed: false,
             shut: false,
             closed: false,
+            has_opened: false,
         });
         let number = self.pipes.len() - 1;
         if self.listening {
@@ -149,6 +151,7 @@ impl Net for MemoryNet {
 
     fn open(&mut self, id: NetId) -> Result<(), NetError> {
         let pipe = self.pipe(id);
+        pipe.has_opened = pipe.peer.handshake != Handshake::UnderWay;
         match pipe.peer.handshake {
             _ if pipe.reset || pipe.finished => Err(NetError::Closed),
             Handshake::Done => Ok(()),
@@ -158,7 +161,10 @@ impl Net for MemoryNet {
     }
 
     fn is_dear_to_open(&self, id: NetId) -> bool {
-        self.ids[id.index()].is_some_and(|number| self.pipes[number].peer.dear)
+        self.ids[id.index()].is_some_and(|number| {
+            let Pipe { peer, has_opened, .. } = &self.pipes[number];
+            peer.dear && !has_opened
+        })
     }
 
     fn recv(&mut self, id: NetId, rx: &mut RxBuf) -> Result<usize, NetError> {
