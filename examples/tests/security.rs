@@ -60,6 +60,22 @@ fn every_limit_of_a_configuration_has_a_row_and_every_row_its_limit() {
 }
 
 #[test]
+fn every_deadline_of_a_configuration_has_a_row() {
+    let page = read(PAGE);
+    let part = part(&page, "Deadlines");
+    let fields: Vec<_> = CONFIGS.iter().flat_map(|config| fields(&read(config))).collect();
+    let is_deadline = |field: &&String| field.ends_with("_timeout") || field.ends_with("_rate");
+    let deadlines: Vec<_> = fields.iter().filter(is_deadline).collect();
+    for name in &deadlines {
+        let is_there = part.lines().any(|row| {
+            row.split('|').nth(2).is_some_and(|cell| cell.contains(&format!("`{name}`")))
+        });
+        assert!(is_there, "{PAGE} has no row for `{name}`");
+    }
+    assert!(deadlines.len() > 10, "only {deadlines:?}");
+}
+
+#[test]
 fn a_limit_is_known_by_its_name() {
     let config =
         "    pub max_a: usize,\n    pub b: u16,\n    c_len: usize,\n    pub d_len: usize,\n";
@@ -109,7 +125,7 @@ fn fields(source: &str) -> Vec<String> {
 
 /// Whether a field bounds something.
 fn is_limit(field: &str) -> bool {
-    let ends = ["_len", "_size", "_frames", "_conn", "_memory"];
+    let ends = ["_len", "_size", "_frames", "_conn", "_memory", "_per_sec"];
     field.starts_with("max_") || ends.iter().any(|end| field.ends_with(end))
 }
 

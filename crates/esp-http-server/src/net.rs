@@ -75,7 +75,8 @@ pub trait Net {
     ///
     /// The engine calls it behind [`shutdown`](Self::shutdown), when what still comes is of no use to
     /// anybody and only the peer's end is awaited: a system may be able to drop without copying, and a
-    /// layer need not decode.
+    /// layer need not decode. That end is the network's; a layer's own, such as TLS's close_notify, goes
+    /// unread.
     ///
     /// # Errors
     ///
@@ -134,7 +135,8 @@ pub trait Net {
         0
     }
 
-    /// Says to the peer that nothing more will be sent, after all that was taken; receiving goes on.
+    /// Says to the peer that nothing more will be sent, after all that was taken. What still comes is only
+    /// [discarded](Self::discard).
     fn shutdown(&mut self, id: NetId);
 
     /// Ends the connection. The number may be given to another one from now on.

@@ -256,7 +256,10 @@ fn sessions_that_are_open() {
     for lru_purge_enable in [false, true] {
         let engine =
             engine(HttpConfig { max_open_sockets: 3, lru_purge_enable, ..HttpConfig::default() });
-        let clients = [(); 3].map(|()| engine.connect());
+        let clients: [Client; 3] = core::array::from_fn(|before| {
+            assert_eq!((engine.open(), engine.backlog()), (before, 0));
+            engine.connect()
+        });
         clients.iter().for_each(Client::expect_open);
         assert_eq!((engine.open(), engine.backlog()), (3, 0));
         let more = engine.connect();

@@ -88,7 +88,7 @@ fn a_client_that_does_not_read_is_closed_at_ws_queue_len() {
     client.fill();
     let other = engine.connect();
     upgrade(&other, "/ws");
-    // 100 bytes each with its head: ten fit exactly, the next byte does not.
+    // 100 bytes each with its head: ten fit exactly, the next one does not.
     for number in 1..=10 {
         engine.handle().ws_broadcast(vec![number; 98]).unwrap();
         engine.run();
@@ -99,6 +99,22 @@ fn a_client_that_does_not_read_is_closed_at_ws_queue_len() {
     client.expect_closed();
     other.expect_open();
     assert_eq!(frames(&other.received()).len(), 11);
+}
+
+#[test]
+fn ws_queue_len_holds_to_the_byte() {
+    for (last_len, is_open) in [(97, true), (98, true), (99, false)] {
+        let engine = engine(1000);
+        let client = engine.connect_as(Peer { window: 200, ..Peer::default() });
+        upgrade(&client, "/ws");
+        let _ = client.received();
+        client.fill();
+        for len in [98; 9].into_iter().chain([last_len]) {
+            engine.handle().ws_broadcast(vec![1; len]).unwrap();
+            engine.run();
+        }
+        assert_eq!(!client.is_closed(), is_open, "{last_len}");
+    }
 }
 
 /// Of messages of a byte, and of none, so many wait as they cost memory, not as they have bytes.
