@@ -42,9 +42,9 @@ pub struct HttpsConfig {
     /// TLS, or plain text by explicit wish.
     pub transport_mode: TransportMode,
     /// TLS handshakes that may be under way at once, over all workers. For one beyond, the oldest of the
-    /// same worker gives way, first of those whose ClientHello is still incomplete: so handshakes
-    /// that never end keep nobody out. If that worker has none, the new connection is closed at its
-    /// first byte, before any cryptography. Default 512.
+    /// same worker gives way, first of those that wait for a ClientHello, be it a second one: so
+    /// handshakes that never end keep nobody out. If that worker has none, the new connection is closed
+    /// at its first byte, before any cryptography. Default 512.
     ///
     /// One that has not sent anything doesn't count: it costs a place in the table of sessions, which
     /// has its own limit.

@@ -41,6 +41,16 @@ fn so_many_are_moved_on_in_a_turn_in_the_order_of_their_arrival() {
     }
 }
 
+#[test]
+fn four_are_moved_on_in_a_turn_and_no_more() {
+    for (count, in_line) in [(3, 0), (4, 0), (5, 1)] {
+        let engine = engine();
+        go_on(&crowd(&engine, count));
+        engine.poll_once();
+        assert_eq!((engine.in_line(), engine.handle().clients().len()), (in_line, count - in_line));
+    }
+}
+
 /// In how many turns a hello of somebody is answered that comes behind so many crowds.
 fn turns_behind(crowds: u8) -> usize {
     let engine = engine();
