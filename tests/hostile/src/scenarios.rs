@@ -150,7 +150,7 @@ impl Limits {
                 attack: long(20),
                 quiet: long(5),
                 rest: Duration::ZERO,
-                allowance: short(10),
+                allowance: short(20),
             },
         }
     }

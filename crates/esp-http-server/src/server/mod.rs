@@ -187,13 +187,14 @@ struct Worker<S: Stacks> {
 
 /// Bytes received in one turn, of all sessions together. Handlers work on them, where what is sent is
 /// only copied: 16 kB of chunks or of WebSocket messages of a byte each are thousands of reads.
-const RECV_BUDGET: usize = 32 * 1024;
-/// What a session receives of it, at least, and at most if it is alone: less, the more there are, so that
-/// however many send as fast as they can, nobody waits longer for his turn.
+const RECV_BUDGET: usize = 128 * 1024;
+/// What a session receives of it: less, the more there are, so that however many send as fast as they
+/// can, nobody waits longer for his turn.
 const RECV_SHARE: RangeInclusive<usize> = 1024..=64 * 1024;
-/// Requests and WebSocket messages begun in one turn, of all sessions together. The share of each is no
-/// larger than `max_requests_per_turn`.
-const REQUEST_BUDGET: usize = 64;
+/// Requests and WebSocket messages begun in one turn, of all sessions together, whose share of it is no
+/// smaller than the least, and no larger than `max_requests_per_turn`.
+const REQUEST_BUDGET: usize = 256;
+const REQUEST_SHARE_MIN: usize = 4;
 /// Connections accepted in one turn.
 const ACCEPT_BUDGET: usize = 64;
 /// Exchanges kept for later, so that a burst does not keep its memory for ever.
@@ -234,7 +235,7 @@ where
             queued: VecDeque::new(),
             recv_share: *RECV_SHARE.start(),
             received: 0,
-            request_share: 1,
+            request_share: REQUEST_SHARE_MIN,
             openings: Openings::default(),
             again: Vec::new(),
             deadlines: Deadlines::default(),

@@ -12,7 +12,7 @@ use super::session::{Again, Phase, Rank, Session, SessionId};
 use super::work::Mailbox;
 use super::{
     Conn, ErrHandlers, Exchange, Found, HandlerMode, RECV_BUDGET, RECV_SHARE, REQUEST_BUDGET,
-    Worker,
+    REQUEST_SHARE_MIN, Worker,
 };
 use crate::handler::{Stacks, contain};
 use crate::proto::method::Method;
@@ -28,13 +28,10 @@ impl<S: Stacks> Worker<S> {
     /// to do.
     pub(super) fn share_out(&mut self, ready: usize) {
         let busy = ready + self.again.len();
-        // Who is alone keeps nobody waiting.
-        self.recv_share = match busy {
-            0 | 1 => *RECV_SHARE.end(),
-            _ => (RECV_BUDGET / busy).max(*RECV_SHARE.start()),
-        };
+        let share = RECV_BUDGET / busy.max(1);
+        self.recv_share = share.clamp(*RECV_SHARE.start(), *RECV_SHARE.end());
         let most = self.shared.config.max_requests_per_turn.max(1);
-        self.request_share = (REQUEST_BUDGET / busy.max(1)).clamp(1, most);
+        self.request_share = (REQUEST_BUDGET / busy.max(1)).max(REQUEST_SHARE_MIN).min(most);
     }
 
     /// Makes sure that `conn` has buffers.
