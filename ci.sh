@@ -27,9 +27,13 @@ mkdir -p "$target/ci" || exit 1
 target=$(cd "$target" && pwd)
 readonly target logs=$target/ci venv=$target/ci/venv tools=$target/ci/tools
 
-# The lock file is part of a change: CI must not repair it silently.
 locked=()
-[[ -n ${CI:-} ]] && locked=(--locked)
+if [[ -n ${CI:-} ]]; then
+    # The lock file is part of a change: CI must not repair it silently.
+    locked=(--locked)
+    # What only a second build or a debugger would read is three quarters of what a build writes.
+    export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only
+fi
 
 main() {
     local steps=("$@") step
