@@ -2,19 +2,20 @@
 //!
 //! The machine has a say in every measurement. So the good clients' time alone is taken just before
 //! and just after each attack; the testbed has a core for itself where there are two, and the bad
-//! clients are nice (in the sense of `nice(2)`), so that it is the server that is measured and not a
-//! race between clients; and what looks bad once is looked at twice more.
+//! clients run when nobody else wants to (`SCHED_IDLE`), so that it is the server that is measured and
+//! not a race between clients; and what looks bad once is looked at twice more.
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Problem;
 use crate::crowd::{self, Outcome, Signals};
-use crate::good::{GoodClients, KINDS, Kind, p99};
-use crate::scenarios::{self, Limits, Scenario};
+use crate::good::{GoodClients, KINDS, Kind, Scheme, p99};
+use crate::scenarios::{self, Limits, Scenario, Wave};
 use crate::script::{Expect, Group};
 use crate::testbed::Testbed;
 
@@ -83,8 +84,9 @@ struct P99 {
 }
 
 /// What an attack looked like from outside.
+#[derive(Default)]
 struct Seen {
-    outcome: std::io::Result<Outcome>,
+    outcome: Outcome,
     /// The testbed's largest size, in kB, and the files it had open at most.
     most_memory: u64,
     most_files: usize,
@@ -120,8 +122,10 @@ impl Arena {
     fn warm_up(&mut self) -> Result<(), Problem> {
         let before = self.rest(self.limits.quiet);
         let groups = scenarios::warm_up();
-        let Seen { outcome, .. } = self.attack(&groups, &before);
-        outcome.map_err(|error| format!("the warm-up failed: {error}"))?;
+        let Seen { problems, .. } = self.attack(&groups, &before);
+        if let Some(problem) = problems.first() {
+            return Err(format!("warming up: {problem}"));
+        }
         self.await_files(before.files);
         self.quiet.clear();
         Ok(())
@@ -160,12 +164,16 @@ impl Arena {
 
     fn round(&mut self, scenario: &Scenario) -> Round {
         let before = self.rest(self.limits.quiet);
-        let groups = (scenario.groups)(&self.limits);
         let start = Instant::now();
-        let seen = self.attack(&groups, &before);
-        let beside = start..Instant::now();
+        let mut seen = Seen::default();
+        let mut beside = Vec::new();
+        for Wave { groups, schemes } in self.limits.waves((scenario.groups)(&self.limits)) {
+            let start = Instant::now();
+            seen.add(self.attack(&groups, &before));
+            beside.push((schemes, start..Instant::now()));
+        }
 
-        let mut problems = seen.problems;
+        let Seen { mut outcome, most_memory, most_files, mut problems } = seen;
         let files = self.await_files(before.files);
         thread::sleep(self.limits.rest);
         let memory = self.await_memory(before.memory);
@@ -184,14 +192,10 @@ impl Arena {
         if !self.testbed.is_running() {
             problems.push("the testbed has died".into());
         }
-        let mut outcome = seen.outcome.unwrap_or_else(|error| {
-            problems.push(format!("the attack failed: {error}"));
-            Outcome::default()
-        });
         problems.append(&mut outcome.problems);
         let p99 = self.p99(&beside);
-        let memory = [before.memory, seen.most_memory, memory];
-        Round { outcome, p99, memory, heap: after.heap, most_files: seen.most_files, problems }
+        let memory = [before.memory, most_memory, memory];
+        Round { outcome, p99, memory, heap: after.heap, most_files, problems }
     }
 
     /// Lets the bad clients loose.
@@ -207,10 +211,9 @@ impl Arena {
         let (mut most_memory, mut most_files) = (before.memory, before.files);
         let mut samples = (0..FILES_EVERY).cycle();
         let mut problems = Vec::new();
-        let outcome = thread::scope(|scope| {
+        let attack = thread::scope(|scope| {
             let crowd = scope.spawn(|| {
-                // The good clients go first; without the right to that, it is a matter of luck.
-                let _ = rustix::process::nice(10);
+                go_last();
                 crowd::attack(groups, self.testbed.ports, &signals)
             });
             loop {
@@ -233,6 +236,10 @@ impl Arena {
             }
             signals.leave.store(true, Ordering::Relaxed);
             crowd.join().unwrap_or_else(|_| Err(std::io::Error::other("the crowd panicked")))
+        });
+        let outcome = attack.unwrap_or_else(|error| {
+            problems.push(format!("the attack failed: {error}"));
+            Outcome::default()
         });
         Seen { outcome, most_memory, most_files, problems }
     }
@@ -291,18 +298,45 @@ impl Arena {
         }
     }
 
-    /// Each kind's p99: in the quiet windows around now, and in that time.
-    fn p99(&self, beside: &Range<Instant>) -> Vec<P99> {
+    /// The p99 of each kind: in the quiet windows around now, and in the worst of these times, in which
+    /// servers of these schemes were attacked.
+    fn p99(&self, beside: &[(&[Scheme], Range<Instant>)]) -> Vec<P99> {
         let of_kind = |(number, &kind): (usize, &Kind)| {
             let windows = self.quiet.iter();
             let alone: Vec<_> =
                 windows.flat_map(|window| self.good.answers(number, window)).collect();
-            let beside = self.good.answers(number, beside);
             // Nobody who waited for an answer is forgotten: that would be a failure.
-            let [alone, beside] = [alone, beside].map(|times| p99(&times).unwrap_or_default());
-            P99 { kind, alone, beside }
+            let beside = beside
+                .iter()
+                .filter(|(schemes, _)| schemes.contains(&kind.scheme))
+                .map(|(_, time)| p99(&self.good.answers(number, time)).unwrap_or_default());
+            let alone = p99(&alone).unwrap_or_default();
+            beside.max().map(|beside| P99 { kind, alone, beside })
         };
-        self.good.kinds().iter().enumerate().map(of_kind).collect()
+        self.good.kinds().iter().enumerate().filter_map(of_kind).collect()
+    }
+}
+
+impl Seen {
+    /// And then another one.
+    fn add(&mut self, other: Seen) {
+        self.outcome.connections += other.outcome.connections;
+        self.outcome.problems.extend(other.outcome.problems);
+        self.most_memory = self.most_memory.max(other.most_memory);
+        self.most_files = self.most_files.max(other.most_files);
+        self.problems.extend(other.problems);
+    }
+}
+
+/// Lets everybody else have the processor first. At a lower priority only, a good client's thread would
+/// wait for the system's next tick before it gets it.
+fn go_last() {
+    let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let mut chrt = Command::new("chrt");
+    let said = chrt.args(["--idle", "--pid", "0", &thread]).stdin(Stdio::null()).output();
+    if !said.is_ok_and(|said| said.status.success()) {
+        // Then it is a matter of luck.
+        let _ = rustix::process::nice(10);
     }
 }
 

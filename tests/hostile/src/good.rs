@@ -44,12 +44,12 @@ const ENDLESS_REQUEST: &[u8] =
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
-    scheme: Scheme,
+    pub(crate) scheme: Scheme,
     connection: Connection,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
+pub(crate) enum Scheme {
     Http,
     Https,
 }

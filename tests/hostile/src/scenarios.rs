@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bytes;
-use crate::good::Kind;
+use crate::good::{Kind, Scheme};
 use crate::script::{Expect, Group, Script, Wire};
 
 mod bodies;
@@ -38,6 +38,13 @@ pub(crate) fn all() -> Vec<Scenario> {
     .flat_map(|scenarios| scenarios.iter())
     .map(|&Scenario { name, good, groups }| Scenario { name, good, groups })
     .collect()
+}
+
+/// Bad clients who come at once.
+pub(crate) struct Wave {
+    pub(crate) groups: Vec<Group>,
+    /// The servers that they come to.
+    pub(crate) schemes: &'static [Scheme],
 }
 
 /// A scenario with a testbed of its own, whose limits it is about.
@@ -147,10 +154,10 @@ impl Limits {
                 rate: 1024,
                 idle: long(10),
                 drip: long(1),
-                attack: long(20),
+                attack: long(10),
                 quiet: long(5),
                 rest: Duration::ZERO,
-                allowance: short(20),
+                allowance: short(1),
             },
         }
     }
@@ -178,6 +185,22 @@ impl Limits {
         .flat_map(|(option, value)| [option.to_owned(), value])
         .chain(besides.iter().map(|besides| (*besides).to_owned()))
         .collect()
+    }
+
+    /// Who comes at once, and who when those have gone.
+    ///
+    /// The two servers of the testbed share a core, and the system has one wait for the other for some
+    /// milliseconds. So in the long form, where good clients' time counts, bad ones are with one of them at a
+    /// time.
+    pub(crate) fn waves(&self, groups: Vec<Group>) -> Vec<Wave> {
+        if self.form == Form::Short {
+            return vec![Wave { groups, schemes: &[Scheme::Http, Scheme::Https] }];
+        }
+        let (plain, tls): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.wire == Wire::Plain);
+        let plain = Wave { groups: plain, schemes: &[Scheme::Http] };
+        let tls = Wave { groups: tls, schemes: &[Scheme::Https] };
+        [plain, tls].into_iter().filter(|wave| !wave.groups.is_empty()).collect()
     }
 
     /// By when a client must be cut that has so much time.

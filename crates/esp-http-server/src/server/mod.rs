@@ -23,7 +23,6 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::RangeInclusive;
 
 #[cfg(feature = "deflate")]
 use crate::handler::ws::SharedDeflater;
@@ -163,12 +162,8 @@ struct Worker<S: Stacks> {
     running: usize,
     /// Sessions whose handlers wait for a turn or a stack, in order.
     queued: VecDeque<SessionId>,
-    /// Bytes that each session may receive in this turn.
-    recv_share: usize,
-    /// Bytes that were received in this turn by sessions that had more to do.
-    received: usize,
-    /// Requests and WebSocket messages that each session may begin in this turn.
-    request_share: usize,
+    /// What a session may do now before others have their turn.
+    share: Share,
     openings: Openings,
     /// Sessions that have more to do and let others go first.
     again: Vec<u32>,
@@ -185,16 +180,27 @@ struct Worker<S: Stacks> {
     stop_at: Option<Instant>,
 }
 
-/// Bytes received in one turn, of all sessions together. Handlers work on them, where what is sent is
-/// only copied: 16 kB of chunks or of WebSocket messages of a byte each are thousands of reads.
-const RECV_BUDGET: usize = 128 * 1024;
-/// What a session receives of it: less, the more there are, so that however many send as fast as they
-/// can, nobody waits longer for his turn.
-const RECV_SHARE: RangeInclusive<usize> = 1024..=64 * 1024;
-/// Requests and WebSocket messages begun in one turn, of all sessions together, whose share of it is no
-/// smaller than the least, and no larger than `max_requests_per_turn`.
-const REQUEST_BUDGET: usize = 256;
-const REQUEST_SHARE_MIN: usize = 4;
+/// What a session may do before others have their turn.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    /// Bytes to receive. Handlers work on them, where what is sent is only copied: 16 kB of chunks or of
+    /// WebSocket messages of a byte each are thousands of reads.
+    recv_len: usize,
+    /// Requests and WebSocket messages to begin.
+    requests: usize,
+}
+
+/// What is shared out in one turn, once among those that are ready, and once among those that have more to
+/// do.
+const BUDGET: Share = Share { recv_len: 32 * 1024, requests: 64 };
+/// The least share of one that is ready: so little that a crowd's first words keep nobody waiting, and enough
+/// to see that nothing follows a request.
+const READY_SHARE: Share = Share { recv_len: 2048, requests: 2 };
+/// The least share of one that has more to do. They take turns instead: who reads a lot at once has the
+/// peer send large segments, and answers them with few.
+const AGAIN_SHARE: Share = Share { recv_len: 16 * 1024, requests: 8 };
+/// The share of one that is alone, and keeps nobody waiting: so much, and `max_requests_per_turn`.
+const LONE_RECV_LEN: usize = 64 * 1024;
 /// Connections accepted in one turn.
 const ACCEPT_BUDGET: usize = 64;
 /// Exchanges kept for later, so that a burst does not keep its memory for ever.
@@ -233,9 +239,7 @@ where
             turns: 0,
             running: 0,
             queued: VecDeque::new(),
-            recv_share: *RECV_SHARE.start(),
-            received: 0,
-            request_share: REQUEST_SHARE_MIN,
+            share: READY_SHARE,
             openings: Openings::default(),
             again: Vec::new(),
             deadlines: Deadlines::default(),
@@ -268,7 +272,8 @@ where
         self.worker.hears_traffic = self.worker.observer.hears_traffic();
         self.worker.routes.refresh(&self.worker.shared.reach.routes);
         self.look_again_at_all();
-        self.worker.share_out(ready.len());
+        let busy = ready.len() + self.worker.again.len();
+        self.worker.share_out(busy, READY_SHARE);
         self.worker.openings.begin_turn();
         for id in ready {
             self.run_or_line_up(*id, now, net);
@@ -335,24 +340,24 @@ where
         ServerHandle::new(self.worker.shared.reach.clone())
     }
 
-    /// Lets a session do `step`, and closes it if that was its end.
+    /// Lets a session do `step`, and closes it if that was its end. What it has used up.
     fn turn<N: Net>(
         &mut self,
         slot: u32,
         now: Instant,
         net: &mut N,
         step: impl FnOnce(&mut Turn<'_, S, N>) -> Fate,
-    ) {
+    ) -> Used {
         let Some(Slot { session: Some(session), .. }) = self.slots.get_mut(slot as usize) else {
-            return;
+            return Used::default();
         };
         let mut turn = Turn { session, worker: &mut self.worker, net, now, used: Used::default() };
         let fate = step(&mut turn);
-        let received = turn.used.received;
-        self.worker.received += received;
+        let used = turn.used;
         if fate == Fate::Closed {
             self.remove(slot, net);
         }
+        used
     }
 
     /// Gives back what can be given back while more memory is held than may be.
@@ -385,7 +390,11 @@ where
     ///
     /// Whether there may be more of them.
     fn accept<N: Net>(&mut self, now: Instant, net: &mut N) -> bool {
+        let mut used = Used::default();
         for _ in 0..ACCEPT_BUDGET {
+            if used.is_beyond(BUDGET) {
+                return true;
+            }
             // Behind each of them, too: what it has sent is in its buffers.
             self.save_memory(now, net);
             if self.worker.stop_at.is_some() || self.worker.memory.is_short() {
@@ -408,7 +417,7 @@ where
                     // Its own session makes room, also in the table.
                     Some(slot) => {
                         self.evict(slot, now, net);
-                        self.open(id, now, net);
+                        used += self.open(id, now, net);
                         continue;
                     }
                     None => {
@@ -421,7 +430,7 @@ where
             if let Some(slot) = victim {
                 self.evict(slot, now, net);
             }
-            self.open(id, now, net);
+            used += self.open(id, now, net);
         }
         true
     }
@@ -432,7 +441,7 @@ where
         self.turn(slot, now, net, |turn| turn.evict());
     }
 
-    fn open<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) {
+    fn open<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) -> Used {
         while self.slots.len() <= id.index() {
             self.slots.push(Slot { generation: self.first_generation, session: None });
         }
@@ -461,7 +470,7 @@ where
             opened_in: self.worker.turns,
         });
         self.worker.open += 1;
-        self.turn(id.0, now, net, |turn| turn.run());
+        self.turn(id.0, now, net, |turn| turn.run())
     }
 
     /// Sessions that had more to do than fits the turn before have waited for this one.
@@ -474,19 +483,21 @@ where
     }
 
     /// Lets sessions go on that have more to do, but for those that have had their turn already, until
-    /// they have received as much as fits a turn. Those that are left come first in the next one.
+    /// they have done as much as fits a turn. Those that are left come first in the next one.
     fn run_again<N: Net>(&mut self, now: Instant, net: &mut N) {
         let mut again = core::mem::take(&mut self.worker.again);
+        let share = self.worker.share;
+        self.worker.share_out(again.len(), AGAIN_SHARE);
         let mut looked_at = 0;
-        self.worker.received = 0;
+        let mut used = Used::default();
         while let Some(&slot) = again.get(looked_at)
-            && self.worker.received < RECV_BUDGET
+            && !used.is_beyond(BUDGET)
         {
             looked_at += 1;
             match self.session(slot).and_then(|session| session.again) {
                 None => {}
                 Some(Again::Soon) => {
-                    self.turn(slot, now, net, |turn| turn.run());
+                    used += self.turn(slot, now, net, |turn| turn.run());
                     self.save_memory(now, net);
                 }
                 Some(Again::Later) => self.worker.again.push(slot),
@@ -495,6 +506,7 @@ where
         again.drain(..looked_at);
         again.append(&mut self.worker.again);
         self.worker.again = again;
+        self.worker.share = share;
     }
 
     fn session(&self, slot: u32) -> Option<&Session<S::Stack>> {
@@ -516,15 +528,19 @@ where
     ///
     /// Whether more of them could start at once.
     fn start_queued<N: Net>(&mut self, now: Instant, net: &mut N) -> bool {
+        let mut used = Used::default();
         for _ in 0..self.worker.queued.len() {
             if !self.worker.has_turn() {
                 return false;
+            }
+            if used.is_beyond(BUDGET) {
+                return true;
             }
             let Some(session) = self.worker.queued.pop_front() else { return false };
             if !self.is_current(session) {
                 continue;
             }
-            self.turn(session.slot(), now, net, |turn| turn.start_queued());
+            used += self.turn(session.slot(), now, net, |turn| turn.start_queued());
             if self.worker.queued.front() == Some(&session) {
                 return false; // There is no stack for it.
             }
@@ -541,7 +557,9 @@ where
                 self.do_work(Mailbox::take_last, now, net);
                 net.stop_listening();
                 self.worker.stop_at = Some(now + self.worker.shared.config.stop_timeout);
-                slots.for_each(|slot| self.turn(slot, now, net, |turn| turn.wind_down()));
+                slots.for_each(|slot| {
+                    self.turn(slot, now, net, |turn| turn.wind_down());
+                });
             }
             Some(at) if now >= at => slots.for_each(|slot| self.close(slot, now, net)),
             Some(_) => {}

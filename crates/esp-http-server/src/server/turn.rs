@@ -9,6 +9,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
+use core::ops::AddAssign;
 
 use super::conn::{Conn, Peer};
 use super::event::Notice;
@@ -16,7 +17,7 @@ use super::router::Routed;
 use super::session::{Again, Job, Phase, Session, Timer};
 use super::transport::{Line, SessionTransport, Still};
 use super::uri_handler::Handler;
-use super::{Stacks, Worker};
+use super::{Share, Stacks, Worker};
 use crate::handler::ws::release;
 use crate::handler::{Failure, contain, write_simple};
 use crate::net::{Net, NetError, NetId, TxBuf};
@@ -54,7 +55,24 @@ pub(super) struct Used {
     /// Bytes that were received and sent.
     len: usize,
     /// Bytes that were received.
-    pub(super) received: usize,
+    received: usize,
+}
+
+impl Used {
+    /// Whether that is `share`, or more than one session moves in a turn.
+    pub(super) fn is_beyond(self, share: Share) -> bool {
+        let Self { requests, len, received, .. } = self;
+        received >= share.recv_len || requests >= share.requests || len >= TURN_LEN
+    }
+}
+
+impl AddAssign for Used {
+    fn add_assign(&mut self, other: Used) {
+        self.steps += other.steps;
+        self.requests += other.requests;
+        self.len += other.len;
+        self.received += other.received;
+    }
 }
 
 /// What became of a session in its turn.
@@ -89,7 +107,7 @@ enum Arrived {
 const TURN_STEPS: usize = 32;
 /// Bytes that one session receives and sends before others have their turn. The step that goes beyond
 /// is finished: it may send what the system takes at once. What it may receive is less, the more others
-/// there are: `Worker::recv_share`.
+/// there are: `Worker::share`.
 const TURN_LEN: usize = 128 * 1024;
 
 impl<S: Stacks, N: Net> Turn<'_, S, N>
@@ -130,10 +148,8 @@ where
     }
 
     fn is_used_up(&self) -> bool {
-        let Used { steps, requests, len, received } = self.used;
-        let most = self.worker.request_share;
-        let is_long = len >= TURN_LEN || received >= self.worker.recv_share;
-        is_long || requests >= most || steps >= TURN_STEPS + requests
+        let Used { steps, requests, .. } = self.used;
+        self.used.is_beyond(self.worker.share) || steps >= TURN_STEPS + requests
     }
 
     /// Before HTTP: the TLS handshake.
@@ -438,7 +454,7 @@ where
         let (exchange, transport) = conn.line();
         let exchange = exchange.expect("a session that reads has buffers");
         let most = self.worker.shared.config.recv_buffer_len;
-        exchange.reserve_read(most, self.worker.recv_share);
+        exchange.reserve_read(most, self.worker.share.recv_len);
         match Line::new(self.net, id, transport).recv(&mut exchange.rx) {
             Ok(0) => {
                 conn.peer = Peer::Finished;

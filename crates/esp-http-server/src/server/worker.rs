@@ -11,8 +11,7 @@ use super::router::Routed;
 use super::session::{Again, Phase, Rank, Session, SessionId};
 use super::work::Mailbox;
 use super::{
-    Conn, ErrHandlers, Exchange, Found, HandlerMode, RECV_BUDGET, RECV_SHARE, REQUEST_BUDGET,
-    REQUEST_SHARE_MIN, Worker,
+    BUDGET, Conn, ErrHandlers, Exchange, Found, HandlerMode, LONE_RECV_LEN, Share, Worker,
 };
 use crate::handler::{Stacks, contain};
 use crate::proto::method::Method;
@@ -24,14 +23,17 @@ impl<S: Stacks> Worker<S> {
         &self.shared.reach.mailboxes[usize::from(self.number)]
     }
 
-    /// Shares out what may be received and begun in this turn, among those that are ready and those that have more
-    /// to do.
-    pub(super) fn share_out(&mut self, ready: usize) {
-        let busy = ready + self.again.len();
-        let share = RECV_BUDGET / busy.max(1);
-        self.recv_share = share.clamp(*RECV_SHARE.start(), *RECV_SHARE.end());
+    /// Shares out what may be done in this turn among so many sessions.
+    pub(super) fn share_out(&mut self, busy: usize, least: Share) {
+        let busy = busy.max(1);
         let most = self.shared.config.max_requests_per_turn.max(1);
-        self.request_share = (REQUEST_BUDGET / busy.max(1)).max(REQUEST_SHARE_MIN).min(most);
+        self.share = Share {
+            recv_len: match busy {
+                1 => LONE_RECV_LEN,
+                _ => (BUDGET.recv_len / busy).max(least.recv_len),
+            },
+            requests: (BUDGET.requests / busy).max(least.requests).min(most),
+        };
     }
 
     /// Makes sure that `conn` has buffers.

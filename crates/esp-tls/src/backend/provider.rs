@@ -1,10 +1,8 @@
 //! Which cryptography, and which of its suites first.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use once_cell::race::OnceBox;
 use rustls::crypto::{CryptoProvider, hash};
 use rustls::sign::SigningKey;
 use rustls::{CipherSuite as Number, SupportedCipherSuite, Tls13CipherSuite};
@@ -16,14 +14,25 @@ use crate::config_error::ConfigProblem;
 /// The provider of the first enabled feature, TLS 1.3 and AES-128-GCM in front: next to SHA-256 it costs a
 /// fifth less per handshake than rustls' first choice, and less per byte.
 pub(super) fn provider() -> &'static Arc<CryptoProvider> {
-    static PROVIDER: OnceBox<Arc<CryptoProvider>> = OnceBox::new();
-    PROVIDER.get_or_init(|| {
-        let mut provider = chosen::provider();
-        provider
-            .cipher_suites
-            .sort_by_key(|suite| (suite.tls13().is_none(), !is_aes_128_gcm(suite.suite())));
-        Box::new(Arc::new(provider))
-    })
+    // Once, however many threads are here at the same time: aws-lc's suites stay for ever.
+    #[cfg(feature = "std")]
+    {
+        static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
+        PROVIDER.get_or_init(|| Arc::new(in_order(chosen::provider())))
+    }
+    #[cfg(not(feature = "std"))]
+    {
+        use once_cell::race::OnceBox;
+        static PROVIDER: OnceBox<Arc<CryptoProvider>> = OnceBox::new();
+        PROVIDER.get_or_init(|| alloc::boxed::Box::new(Arc::new(in_order(chosen::provider()))))
+    }
+}
+
+fn in_order(mut provider: CryptoProvider) -> CryptoProvider {
+    let rank =
+        |suite: &SupportedCipherSuite| (suite.tls13().is_none(), !is_aes_128_gcm(suite.suite()));
+    provider.cipher_suites.sort_by_key(rank);
+    provider
 }
 
 /// A key from DER that is neither copied nor dropped here.
@@ -107,20 +116,14 @@ fn iana_name(suite: Number) -> &'static str {
 
 #[cfg(feature = "aws-lc-rs")]
 mod chosen {
-    use std::sync::LazyLock;
-
     use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
     pub(super) use rustls::crypto::aws_lc_rs::sign::any_supported_type as signing_key;
 
     pub(super) fn provider() -> CryptoProvider {
-        /// Made once, whoever else is here at the same time: its suites stay for ever.
-        static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(|| {
-            let mut provider = aws_lc_rs::default_provider();
-            crate::backend::sha256::replace_in(&mut provider);
-            provider
-        });
-        PROVIDER.clone()
+        let mut provider = aws_lc_rs::default_provider();
+        crate::backend::sha256::replace_in(&mut provider);
+        provider
     }
 }
 

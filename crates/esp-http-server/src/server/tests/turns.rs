@@ -2,7 +2,7 @@
 
 use super::support::*;
 use super::ws::{TEXT, frame, frames, upgrade};
-use crate::server::{HttpConfig, RECV_BUDGET};
+use crate::server::{AGAIN_SHARE, BUDGET, HttpConfig, LONE_RECV_LEN, READY_SHARE};
 use crate::{Request, Result, WsRequest};
 
 /// An engine that begins three requests in a turn, and notes all of them.
@@ -139,48 +139,71 @@ fn an_unread_body_is_dropped_in_turns_too() {
     large.expect(ok("") + &ok("/a"));
 }
 
-/// However many send as fast as they can, a turn of the server stays as long.
+/// However many send as fast as they can, a turn of the server stays as long, and all have their turn.
 #[test]
 fn the_more_clients_send_the_less_is_received_of_each_in_a_turn() {
-    for (count, share) in [(1, 64 * 1024), (2, 64 * 1024), (4, 32 * 1024), (64, 2048), (500, 1024)]
-    {
+    for count in [1, 2, 3, 32, 33, 500] {
         let engine = engine(&Log::default());
+        let good = engine.connect();
         let clients: Vec<_> = (0..count).map(|_| engine.connect()).collect();
-        clients.iter().for_each(|client| client.put(post("/upload", &"x".repeat(400_000))));
-        while clients.iter().any(|client| client.unread() > 399_000) {
-            engine.poll_once();
-        }
-        // The least share of very many is more than fits one turn: then they take turns.
-        let turns = usize::div_ceil(count * share, RECV_BUDGET);
+        clients.iter().for_each(|client| client.put(post("/upload", &"x".repeat(200_000))));
         let unread = || clients.iter().map(|client| client.unread()).collect::<Vec<_>>();
+
+        // Those that have just become ready.
+        let share = match count {
+            1 => LONE_RECV_LEN,
+            _ => (BUDGET.recv_len / count).max(READY_SHARE.recv_len),
+        };
         let before = unread();
-        for _ in 0..turns {
-            let before: usize = unread().iter().sum();
-            engine.poll_once();
-            let moved = before - unread().iter().sum::<usize>();
-            assert!(moved < RECV_BUDGET + 2 * share, "{moved} in a turn of {count}");
-        }
+        engine.poll_once();
         for (client, before) in clients.iter().zip(before) {
             let moved = before - client.unread();
             // The last read begins below the share.
-            assert!((1..=2 * share).contains(&moved), "{moved} of one of {count}");
+            assert!((1..2 * share).contains(&moved), "{moved} of one of {count}");
+        }
+
+        // Those that have more to do, some in each turn.
+        let share = share.max(AGAIN_SHARE.recv_len);
+        let before = unread();
+        for _ in 0..usize::div_ceil(count * share, BUDGET.recv_len) {
+            let before: usize = unread().iter().sum();
+            good.put(get("/good"));
+            engine.poll_once();
+            good.expect(ok("/good"));
+            let moved = before - unread().iter().sum::<usize>();
+            assert!(moved < BUDGET.recv_len.max(share) + 2 * share, "{moved} of {count}");
+        }
+        for (client, before) in clients.iter().zip(before) {
+            assert!(before - client.unread() >= share.min(before), "one of {count}");
         }
         engine.run();
         clients.iter().for_each(|client| client.expect(ok("/upload")));
     }
 }
 
-/// The same for requests, down to four of each.
+/// The same for requests.
 #[test]
 fn the_more_clients_pipeline_the_fewer_requests_of_each_are_begun_in_a_turn() {
-    for (count, share) in [(1, 32), (8, 32), (16, 16), (32, 8), (64, 4), (100, 4)] {
+    for count in [1, 2, 3, 8, 9, 32, 33, 100] {
         let engine = Engine::new(HttpConfig::default(), |server| server.get("/*", path));
         let clients: Vec<_> = (0..count).map(|_| engine.connect()).collect();
         clients.iter().for_each(|client| client.put(get("/a").repeat(40)));
+        let begun = || clients.iter().map(|client| client.begun()).collect::<Vec<_>>();
+
+        let most = HttpConfig::default().max_requests_per_turn;
+        let fair = BUDGET.requests / count;
         engine.poll_once();
-        for client in &clients {
-            assert_eq!(client.begun(), share, "of one of {count}");
-        }
+        assert_eq!(begun(), vec![fair.max(READY_SHARE.requests).min(most); count]);
+
+        let share = fair.max(AGAIN_SHARE.requests).min(most);
+        let before = begun();
+        engine.poll_once();
+        let each = begun().into_iter().zip(before).map(|(now, before)| now - before);
+        let each: Vec<_> = each.filter(|begun| *begun > 0).collect();
+        assert!(each.iter().all(|begun| *begun <= share), "{each:?} of {count}");
+        let all: usize = each.iter().sum();
+        let due = (count * share).min(BUDGET.requests);
+        assert!((8.min(due)..BUDGET.requests + share).contains(&all), "{all} of {count}");
         engine.run();
         clients.iter().for_each(|client| client.expect(ok("/a").repeat(40)));
     }
