@@ -310,8 +310,8 @@ impl Exchange {
     }
 
     /// Makes room for the next read, as far as `most` bytes are not there already. Whoever reads on
-    /// then is in the middle of something that has a limit of its own, and gets on slowly. No more than
-    /// `share` is for this turn.
+    /// then is in the middle of something that has a limit of its own, and gets on slowly. No more room
+    /// than `share` is made in this turn; what there is already is used.
     pub(crate) fn reserve_read(&mut self, most: usize, share: usize) {
         let room = most.saturating_sub(self.rx.len()).max(READ_LEAST);
         self.rx.reserve(self.read_len.min(room).min(share));

@@ -14,6 +14,7 @@
 //! | who goes when the table is full, or has its place full | `lru.rs`, `clients.rs` |
 //! | what sessions hold, and who gives it back | `memory.rs`; what they leave behind: `give_back.rs` |
 //! | when to look at whom | `deadlines.rs`; who waits for a handshake: `openings.rs` |
+//! | how much each may do in a turn, and who waits to do more | `share.rs` |
 //! | what other threads may ask for | `shared.rs`, `reach.rs`, `ws_client.rs`, `work.rs`; how it is done: `run_work.rs` |
 //! | the application's hooks, what they and queued work may do | `hooks.rs`, `context.rs` |
 //! | what a session's bytes pass through | `transport.rs` |
@@ -54,6 +55,7 @@ mod router;
 mod routes;
 mod run_work;
 mod session;
+mod share;
 mod shared;
 #[cfg(all(test, feature = "std"))]
 mod tests;
@@ -93,7 +95,8 @@ pub(crate) use reach::Reach;
 pub(crate) use routes::Found;
 use routes::RoutesView;
 pub use session::SessionId;
-use session::{Again, Phase, Rank, Session, Timer, Timers};
+use session::{Phase, Rank, Session, Timer, Timers};
+use share::{BUDGET, InLine, READY_SHARE, Share};
 pub use shared::ServerHandle;
 pub(crate) use shared::Shared;
 pub use transport::{SessionSocket, SessionTransport};
@@ -165,8 +168,7 @@ struct Worker<S: Stacks> {
     /// What a session may do now before others have their turn.
     share: Share,
     openings: Openings,
-    /// Sessions that have more to do and let others go first.
-    again: Vec<u32>,
+    in_line: InLine,
     deadlines: Deadlines,
     date: DateCache,
     /// For all its WebSockets that need none of their own.
@@ -180,27 +182,6 @@ struct Worker<S: Stacks> {
     stop_at: Option<Instant>,
 }
 
-/// What a session may do before others have their turn.
-#[derive(Clone, Copy, Debug, Default)]
-struct Share {
-    /// Bytes to receive. Handlers work on them, where what is sent is only copied: 16 kB of chunks or of
-    /// WebSocket messages of a byte each are thousands of reads.
-    recv_len: usize,
-    /// Requests and WebSocket messages to begin.
-    requests: usize,
-}
-
-/// What is shared out in one turn, once among those that are ready, and once among those that have more to
-/// do.
-const BUDGET: Share = Share { recv_len: 32 * 1024, requests: 64 };
-/// The least share of one that is ready: so little that a crowd's first words keep nobody waiting, and enough
-/// to see that nothing follows a request.
-const READY_SHARE: Share = Share { recv_len: 2048, requests: 2 };
-/// The least share of one that has more to do. They take turns instead: who reads a lot at once has the
-/// peer send large segments, and answers them with few.
-const AGAIN_SHARE: Share = Share { recv_len: 16 * 1024, requests: 8 };
-/// The share of one that is alone, and keeps nobody waiting: so much, and `max_requests_per_turn`.
-const LONE_RECV_LEN: usize = 64 * 1024;
 /// Connections accepted in one turn.
 const ACCEPT_BUDGET: usize = 64;
 /// Exchanges kept for later, so that a burst does not keep its memory for ever.
@@ -241,7 +222,7 @@ where
             queued: VecDeque::new(),
             share: READY_SHARE,
             openings: Openings::default(),
-            again: Vec::new(),
+            in_line: InLine::default(),
             deadlines: Deadlines::default(),
             date: DateCache::new(),
             #[cfg(feature = "deflate")]
@@ -262,7 +243,7 @@ where
         }
     }
 
-    /// One turn: ready sessions, queued work, sessions that had more to do, some handshakes, due timers,
+    /// One turn: ready sessions, queued work, sessions in line for more, some handshakes, due timers,
     /// handlers that waited for others, new connections.
     ///
     /// Gives the moment at which it wants to be called again even if nothing is ready; `None` if
@@ -271,16 +252,15 @@ where
         self.worker.turns = self.worker.turns.wrapping_add(1);
         self.worker.hears_traffic = self.worker.observer.hears_traffic();
         self.worker.routes.refresh(&self.worker.shared.reach.routes);
-        self.look_again_at_all();
-        let busy = ready.len() + self.worker.again.len();
-        self.worker.share_out(busy, READY_SHARE);
+        let busy = ready.len() + self.worker.in_line.len();
+        self.worker.share = self.worker.share_of(busy, READY_SHARE);
         self.worker.openings.begin_turn();
         for id in ready {
             self.run_or_line_up(*id, now, net);
         }
         self.do_work(Mailbox::take, now, net);
         self.save_memory(now, net);
-        self.run_again(now, net);
+        self.run_again(busy, now, net);
         self.open_next(now, net);
         // Behind everything that is there already: who was in time need not pay for others having
         // kept this worker busy.
@@ -319,7 +299,7 @@ where
         let worker = &self.worker;
         let stops = worker.shared.reach.is_stopping() && worker.stop_at.is_none();
         stops
-            || !worker.again.is_empty()
+            || worker.in_line.len() > 0
             || !worker.openings.is_empty()
             || worker.mailbox().is_filled()
     }
@@ -390,11 +370,7 @@ where
     ///
     /// Whether there may be more of them.
     fn accept<N: Net>(&mut self, now: Instant, net: &mut N) -> bool {
-        let mut used = Used::default();
         for _ in 0..ACCEPT_BUDGET {
-            if used.is_beyond(BUDGET) {
-                return true;
-            }
             // Behind each of them, too: what it has sent is in its buffers.
             self.save_memory(now, net);
             if self.worker.stop_at.is_some() || self.worker.memory.is_short() {
@@ -417,7 +393,7 @@ where
                     // Its own session makes room, also in the table.
                     Some(slot) => {
                         self.evict(slot, now, net);
-                        used += self.open(id, now, net);
+                        self.open(id, now, net);
                         continue;
                     }
                     None => {
@@ -430,7 +406,7 @@ where
             if let Some(slot) = victim {
                 self.evict(slot, now, net);
             }
-            used += self.open(id, now, net);
+            self.open(id, now, net);
         }
         true
     }
@@ -441,7 +417,7 @@ where
         self.turn(slot, now, net, |turn| turn.evict());
     }
 
-    fn open<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) -> Used {
+    fn open<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) {
         while self.slots.len() <= id.index() {
             self.slots.push(Slot { generation: self.first_generation, session: None });
         }
@@ -465,52 +441,13 @@ where
             rank: None,
             used: true,
             again: None,
+            is_in_line: false,
             connected: false,
             requests: 0,
             opened_in: self.worker.turns,
         });
         self.worker.open += 1;
-        self.turn(id.0, now, net, |turn| turn.run())
-    }
-
-    /// Sessions that had more to do than fits the turn before have waited for this one.
-    fn look_again_at_all(&mut self) {
-        for &slot in &self.worker.again {
-            if let Some(Slot { session: Some(session), .. }) = self.slots.get_mut(slot as usize) {
-                session.again = session.again.and(Some(Again::Soon));
-            }
-        }
-    }
-
-    /// Lets sessions go on that have more to do, but for those that have had their turn already, until
-    /// they have done as much as fits a turn. Those that are left come first in the next one.
-    fn run_again<N: Net>(&mut self, now: Instant, net: &mut N) {
-        let mut again = core::mem::take(&mut self.worker.again);
-        let share = self.worker.share;
-        self.worker.share_out(again.len(), AGAIN_SHARE);
-        let mut looked_at = 0;
-        let mut used = Used::default();
-        while let Some(&slot) = again.get(looked_at)
-            && !used.is_beyond(BUDGET)
-        {
-            looked_at += 1;
-            match self.session(slot).and_then(|session| session.again) {
-                None => {}
-                Some(Again::Soon) => {
-                    used += self.turn(slot, now, net, |turn| turn.run());
-                    self.save_memory(now, net);
-                }
-                Some(Again::Later) => self.worker.again.push(slot),
-            }
-        }
-        again.drain(..looked_at);
-        again.append(&mut self.worker.again);
-        self.worker.again = again;
-        self.worker.share = share;
-    }
-
-    fn session(&self, slot: u32) -> Option<&Session<S::Stack>> {
-        self.slots.get(slot as usize)?.session.as_ref()
+        self.turn(id.0, now, net, |turn| turn.run());
     }
 
     /// Whether a session was accepted in this turn, so that nobody can know yet what it has sent.

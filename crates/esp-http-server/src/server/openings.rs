@@ -98,8 +98,7 @@ where
             }
             return;
         }
-        self.turn(id.0, now, net, |turn| turn.run());
-        self.save_memory(now, net);
+        self.run_ready(id, now, net);
     }
 
     /// Moves on those in line whose turn it is.

@@ -75,8 +75,10 @@ pub(super) struct Session<S: corosensei::stack::Stack> {
     pub(super) rank: Option<Rank>,
     /// Whether it did something worth a new LRU stamp since the last one.
     pub(super) used: bool,
-    /// Present while it is on the worker's list of sessions to look at again.
+    /// Whether and when it is looked at again although nothing is reported of it.
     pub(super) again: Option<Again>,
+    /// Whether it has a place among those that are.
+    pub(super) is_in_line: bool,
     /// Whether the application was told of it.
     pub(super) connected: bool,
     /// Requests so far.
@@ -120,8 +122,8 @@ impl<S: corosensei::stack::Stack> Session<S> {
 pub(super) enum Again {
     /// Behind all that are ready.
     Soon,
-    /// In the next turn of the server: it has had one.
-    Later,
+    /// In a later turn of the server than this one, in which it has had its share.
+    Later(u32),
 }
 
 /// Which sessions are closed first when a new one needs the place; within a rank, the least recently

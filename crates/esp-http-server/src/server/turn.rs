@@ -15,9 +15,10 @@ use super::conn::{Conn, Peer};
 use super::event::Notice;
 use super::router::Routed;
 use super::session::{Again, Job, Phase, Session, Timer};
+use super::share::Share;
 use super::transport::{Line, SessionTransport, Still};
 use super::uri_handler::Handler;
-use super::{Share, Stacks, Worker};
+use super::{Stacks, Worker};
 use crate::handler::ws::release;
 use crate::handler::{Failure, contain, write_simple};
 use crate::net::{Net, NetError, NetId, TxBuf};
@@ -68,7 +69,6 @@ impl Used {
 
 impl AddAssign for Used {
     fn add_assign(&mut self, other: Used) {
-        self.steps += other.steps;
         self.requests += other.requests;
         self.len += other.len;
         self.received += other.received;
@@ -142,7 +142,7 @@ where
                 }
             }
         }
-        self.worker.again(self.session, Again::Later);
+        self.worker.again(self.session, Again::Later(self.worker.turns));
         self.rest();
         Fate::Open
     }
@@ -225,6 +225,9 @@ where
                 Flushed::Blocked if !may_answer => return Step::Rest,
                 _ if !may_answer => continue,
                 _ => {}
+            }
+            if self.is_used_up() {
+                return Step::Again;
             }
             match self.recv() {
                 Arrived::Some => {}
@@ -405,7 +408,7 @@ where
                 return Flushed::All;
             }
             if has_sent && self.used.len >= TURN_LEN {
-                self.worker.again(self.session, Again::Later);
+                self.worker.again(self.session, Again::Later(self.worker.turns));
                 return Flushed::Blocked;
             }
             let waiting_len = tx.len();
@@ -504,7 +507,6 @@ where
             }
             Ok(len) => {
                 self.used.len += len;
-                self.used.received += len;
                 Arrived::Some
             }
             Err(NetError::WouldBlock) => Arrived::Nothing,

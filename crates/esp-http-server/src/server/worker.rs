@@ -8,11 +8,9 @@ use super::event::{Notice, SessionNotice};
 use super::memory::Worth;
 use super::published::Kept;
 use super::router::Routed;
-use super::session::{Again, Phase, Rank, Session, SessionId};
+use super::session::{Phase, Rank, Session, SessionId};
 use super::work::Mailbox;
-use super::{
-    BUDGET, Conn, ErrHandlers, Exchange, Found, HandlerMode, LONE_RECV_LEN, Share, Worker,
-};
+use super::{Conn, ErrHandlers, Exchange, Found, HandlerMode, Worker};
 use crate::handler::{Stacks, contain};
 use crate::proto::method::Method;
 use crate::proto::status::Status;
@@ -21,19 +19,6 @@ use crate::time::Instant;
 impl<S: Stacks> Worker<S> {
     pub(super) fn mailbox(&self) -> &Mailbox {
         &self.shared.reach.mailboxes[usize::from(self.number)]
-    }
-
-    /// Shares out what may be done in this turn among so many sessions.
-    pub(super) fn share_out(&mut self, busy: usize, least: Share) {
-        let busy = busy.max(1);
-        let most = self.shared.config.max_requests_per_turn.max(1);
-        self.share = Share {
-            recv_len: match busy {
-                1 => LONE_RECV_LEN,
-                _ => (BUDGET.recv_len / busy).max(least.recv_len),
-            },
-            requests: (BUDGET.requests / busy).max(least.requests).min(most),
-        };
     }
 
     /// Makes sure that `conn` has buffers.
@@ -90,14 +75,6 @@ impl<S: Stacks> Worker<S> {
     pub(super) fn tell_traffic(&mut self, notice: Notice<'_>) {
         if self.hears_traffic {
             self.observer.notice(notice);
-        }
-    }
-
-    /// Has a session looked at again before the worker waits.
-    pub(super) fn again(&mut self, session: &mut Session<S::Stack>, when: Again) {
-        if session.again.is_none() {
-            session.again = Some(when);
-            self.again.push(session.id.slot());
         }
     }
 
@@ -158,6 +135,9 @@ impl<S: Stacks> Worker<S> {
             _ => {}
         }
         self.deadlines.remove(session.id.slot());
+        if session.is_in_line {
+            self.in_line.remove(session.id.slot());
+        }
         self.set_rank(&mut session, None);
         self.memory.note(session.id.slot(), 0, Worth::Served);
         if let Some(clients) = &mut self.clients {

@@ -196,6 +196,11 @@ impl Engine {
         *deadline = server.poll(*now, net, &ready);
     }
 
+    /// How many sessions have more to do and wait for their turn.
+    pub(super) fn in_line_for_more(&self) -> usize {
+        self.0.borrow().server.worker.in_line.len()
+    }
+
     /// Lets time pass; the engine runs whenever it has asked for it.
     pub(super) fn advance(&self, time: Duration) {
         let end = self.0.borrow().now + time;

@@ -26,7 +26,8 @@ where
 {
     /// Lets timers go off that are due, then moves the session on.
     pub(in crate::server) fn run_timers(&mut self) -> Fate {
-        if let Phase::Opening { in_line: true } = self.session.phase {
+        let is_opening = matches!(self.session.phase, Phase::Opening { in_line: true });
+        if is_opening || self.session.has_had_its_share() {
             // What it has sent is there, and nobody has looked at it. It is late behind that.
             self.worker.deadlines.at_most(self.session.id.slot(), self.now + TICK);
             return Fate::Open;
