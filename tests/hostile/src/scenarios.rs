@@ -187,6 +187,11 @@ impl Limits {
         .collect()
     }
 
+    /// Whether bad clients run only when nobody else on this machine wants to, which it must have time for.
+    pub(crate) fn crowd_goes_last(&self) -> bool {
+        self.form == Form::Long
+    }
+
     /// Who comes at once, and who when those have gone.
     ///
     /// The two servers of the testbed share a core, and the system has one wait for the other for some

@@ -136,8 +136,8 @@ pub struct HttpConfig {
     pub max_requests_per_session: usize,
     /// Most pipelined requests of one session, or messages of one WebSocket, that are begun before
     /// other sessions have their turn. At least 1. Default 32. Other bounds of a turn come on top: a
-    /// session that has moved 128 kB lets others go first, too, and of many that are busy each begins fewer,
-    /// some 64 in all.
+    /// session that has moved 128 kB lets others go first, too, and if several are busy they share 64: two
+    /// each at least for those that have just become ready, and then eight for as many as that is enough for.
     pub max_requests_per_turn: usize,
     /// Most bytes of a body that its handler left unread that are read and dropped so that the
     /// session can stay open. Above it the session closes. Default 64 kB.
