@@ -22,8 +22,9 @@ pub(super) struct Share {
     pub(super) requests: usize,
 }
 
-/// What all sessions do in a turn, those that are ready, and those of each line.
-pub(super) const BUDGET: Share = Share { recv_len: 32 * 1024, requests: 64 };
+/// What all sessions do in a turn, those that are ready, and those of each line: half a millisecond of
+/// chunks of one byte on a large machine, where a new client waits for two or three turns.
+pub(super) const BUDGET: Share = Share { recv_len: 16 * 1024, requests: 64 };
 /// The least share of one that is ready: so little that a crowd's first words keep nobody waiting, and enough
 /// to see that nothing follows a request.
 pub(super) const READY_SHARE: Share = Share { recv_len: 2048, requests: 2 };

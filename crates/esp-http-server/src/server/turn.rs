@@ -507,6 +507,7 @@ where
             }
             Ok(len) => {
                 self.used.len += len;
+                self.used.received += len;
                 Arrived::Some
             }
             Err(NetError::WouldBlock) => Arrived::Nothing,
