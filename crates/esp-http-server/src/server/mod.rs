@@ -252,12 +252,14 @@ where
         self.worker.turns = self.worker.turns.wrapping_add(1);
         self.worker.hears_traffic = self.worker.observer.hears_traffic();
         self.worker.routes.refresh(&self.worker.shared.reach.routes);
-        let busy = ready.len() + self.worker.in_line.len();
+        let busy = self.count_busy(ready);
         self.worker.share = self.worker.share_of(busy, READY_SHARE);
         self.worker.openings.begin_turn();
         for id in ready {
             self.run_or_line_up(*id, now, net);
         }
+        // For whoever else may have something to do.
+        self.worker.share = self.worker.share_of(0, READY_SHARE);
         self.do_work(Mailbox::take, now, net);
         self.save_memory(now, net);
         self.run_again(busy, now, net);

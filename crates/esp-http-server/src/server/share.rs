@@ -2,7 +2,7 @@
 //!
 //! A session that is ready begins at once, but gets little of a turn. If that is not enough it gets in
 //! line for more, and then in line for more again, behind others that took as much: so who asks for a page,
-//! or sends a form, waits for none of a crowd that sends as fast as it can.
+//! or sends a form, waits for none of a crowd that sends without pause.
 
 use alloc::collections::VecDeque;
 
@@ -22,8 +22,9 @@ pub(super) struct Share {
     pub(super) requests: usize,
 }
 
-/// What all sessions do in a turn, those that are ready, and those of each line: half a millisecond of
-/// chunks of one byte on a large machine, where a new client waits for two or three turns.
+/// What is shared in a turn by those that are ready, if their least shares are not more, and by those of each
+/// line: half a millisecond of chunks of one byte on a large machine, where a new client waits for two or three
+/// turns.
 pub(super) const BUDGET: Share = Share { recv_len: 16 * 1024, requests: 64 };
 /// The least share of one that is ready: so little that a crowd's first words keep nobody waiting, and enough
 /// to see that nothing follows a request.
@@ -33,6 +34,9 @@ pub(super) const READY_SHARE: Share = Share { recv_len: 2048, requests: 2 };
 pub(super) const AGAIN_SHARE: Share = Share { recv_len: 16 * 1024, requests: 8 };
 /// Bytes for one that is alone, and keeps nobody waiting.
 pub(super) const LONE_RECV_LEN: usize = 64 * 1024;
+
+/// Steps for the sessions of a line, which may be long without any bytes: of what is inflated and dropped, say.
+const LINE_STEPS: usize = 512;
 
 /// Sessions that have more to do and let others go first, each at most once.
 #[derive(Default)]
@@ -102,6 +106,19 @@ impl<S: Stacks> Server<S>
 where
     S::Stack: 'static,
 {
+    /// How many sessions have something to do.
+    pub(super) fn count_busy(&self, ready: &[NetId]) -> usize {
+        let in_line = self.worker.in_line.len();
+        if in_line == 0 {
+            return ready.len();
+        }
+        let is_in_line = |id: &&NetId| {
+            let slot = self.slots.get(id.index()).and_then(|slot| slot.session.as_ref());
+            slot.is_some_and(|session| session.is_in_line)
+        };
+        in_line + ready.len() - ready.iter().filter(is_in_line).count()
+    }
+
     /// Moves a session on that is ready, if it is not in line for more already.
     pub(super) fn run_ready<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) {
         let slot = self.slots.get(id.index()).and_then(|slot| slot.session.as_ref());
@@ -131,7 +148,7 @@ where
     ) {
         let mut used = Used::default();
         for _ in 0..line(&mut self.worker.in_line).len() {
-            if used.is_beyond(BUDGET) {
+            if used.is_beyond(BUDGET) || used.steps >= LINE_STEPS {
                 return;
             }
             let Some(number) = line(&mut self.worker.in_line).pop_front() else { return };

@@ -50,7 +50,7 @@ pub(super) struct Turn<'a, S: Stacks, N> {
 /// What a session has used up of its turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
-    steps: usize,
+    pub(super) steps: usize,
     /// Requests and WebSocket messages that were begun.
     requests: usize,
     /// Bytes that were received and sent.
@@ -69,6 +69,7 @@ impl Used {
 
 impl AddAssign for Used {
     fn add_assign(&mut self, other: Used) {
+        self.steps += other.steps;
         self.requests += other.requests;
         self.len += other.len;
         self.received += other.received;

@@ -214,10 +214,15 @@ impl Engine {
         }
     }
 
-    /// Lets time pass in which something else keeps the engine's thread busy.
-    pub(super) fn lag(&self, time: Duration) {
+    /// Lets time pass; the engine does not run yet.
+    pub(super) fn pass(&self, time: Duration) {
         let now = self.0.borrow().now;
         self.0.borrow_mut().now = now + time;
+    }
+
+    /// Lets time pass in which something else keeps the engine's thread busy.
+    pub(super) fn lag(&self, time: Duration) {
+        self.pass(time);
         self.run();
     }
 

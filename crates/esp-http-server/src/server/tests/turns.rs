@@ -1,5 +1,7 @@
 //! How much one session may do before others have their turn.
 
+use std::time::Duration;
+
 use super::support::*;
 use super::ws::{TEXT, UPGRADE, frame, frames, upgrade};
 use crate::server::share::{AGAIN_SHARE, BUDGET, LONE_RECV_LEN, READY_SHARE};
@@ -352,4 +354,23 @@ fn handlers_that_waited_for_another_start_in_shares_too() {
     engine.run();
     assert_eq!(log.take().len(), 200 - begun);
     clients.iter().for_each(|client| client.expect(ok("/a")));
+}
+
+/// Clients of which nothing more is wanted, and that send as fast as they can.
+#[test]
+fn who_sends_on_and_on_does_not_put_off_the_end() {
+    let config = HttpConfig::default();
+    let (linger_timeout, step) = (config.linger_timeout, config.linger_timeout / 10);
+    let engine = Engine::new(config, |server| server.get("/*", path));
+    let clients: Vec<_> = (0..3).map(|_| engine.connect()).collect();
+    clients.iter().for_each(|client| client.send("no request\r\n\r\n"));
+    let mut waited = Duration::ZERO;
+    while clients.iter().any(|client| !client.is_closed()) {
+        assert!(waited <= linger_timeout + step, "still open");
+        clients.iter().for_each(|client| client.put("x".repeat(100_000)));
+        (0..2).for_each(|_| engine.poll_once());
+        engine.pass(step);
+        waited += step;
+    }
+    assert!(waited >= linger_timeout, "{waited:?}");
 }

@@ -26,20 +26,29 @@ where
 {
     /// Lets timers go off that are due, then moves the session on.
     pub(in crate::server) fn run_timers(&mut self) -> Fate {
-        let is_opening = matches!(self.session.phase, Phase::Opening { in_line: true });
-        if is_opening || self.session.has_had_its_share() {
+        if let Phase::Opening { in_line: true } = self.session.phase {
             // What it has sent is there, and nobody has looked at it. It is late behind that.
-            self.worker.deadlines.at_most(self.session.id.slot(), self.now + TICK);
+            self.set_deadline();
             return Fate::Open;
         }
+        // Nor has anybody looked at all that a session has sent that is in line for more. What it could
+        // put off by sending on and on is due all the same.
+        let waits = self.session.has_had_its_share();
         // Each timer once: one that is set anew for this very moment waits for the next turn, or a
         // handler that sleeps for no time at all would never let go of the worker.
         for timer in Timer::ALL {
+            if waits && !matches!(timer, Timer::Send | Timer::Linger) {
+                continue;
+            }
             if self.session.timers.take_due(timer, self.now) && self.on_timer(timer) == Step::Closed
             {
                 self.end_task();
                 return Fate::Closed;
             }
+        }
+        if waits {
+            self.rest();
+            return Fate::Open;
         }
         self.run()
     }
@@ -107,10 +116,14 @@ where
             self.session.timers.start(Timer::Settle, self.now + SETTLE_AFTER);
         }
         self.weigh(rank);
-        let session = &mut *self.session;
-        // What is due now comes up in the next turn, not again in this one.
-        let next = session.timers.next().max(self.now + TICK);
-        self.worker.deadlines.at_most(session.id.slot(), next);
+        self.set_deadline();
+    }
+
+    /// Has the timers looked at when the first one goes off. What is due now comes up in the next turn, not
+    /// again in this one.
+    fn set_deadline(&mut self) {
+        let next = self.session.timers.next().max(self.now + TICK);
+        self.worker.deadlines.at_most(self.session.id.slot(), next);
     }
 
     /// Says what the session holds, now that it waits.
