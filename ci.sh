@@ -31,7 +31,7 @@ locked=()
 if [[ -n ${CI:-} ]]; then
     # The lock file is part of a change: CI must not repair it silently.
     locked=(--locked)
-    # What only a second build or a debugger would read is three quarters of what a build writes.
+    # What only a second build or a debugger would read is more than half of what a build writes.
     export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only
 fi
 

@@ -114,4 +114,4 @@ class PublicCertificate(unittest.TestCase):
 class Memory(unittest.TestCase):
     def test_a_session_costs_what_the_page_says(self):
         [said] = re.findall(r"^1000 idle sessions: (\d+) bytes each$", TEXT, re.MULTILINE)
-        self.assertAlmostEqual(measured_cost(1000), int(said), delta=300)
+        self.assertAlmostEqual(measured_cost(1000), int(said), delta=200)

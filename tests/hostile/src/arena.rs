@@ -2,8 +2,8 @@
 //!
 //! The machine has a say in every measurement. So the good clients' time alone is taken just before
 //! and just after each attack; the testbed has a core for itself where there are two, and the bad
-//! clients run when nobody else wants to (`SCHED_IDLE`; in the short form they are nice), so that it is the server that is measured and
-//! not a race between clients; and what looks bad once is looked at twice more.
+//! clients run when nobody else wants to (`SCHED_IDLE`; in the short form they are nice), so that it is the
+//! server that is measured and not a race between clients; and what looks bad once is looked at twice more.
 
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -268,17 +268,6 @@ fn a_push_waits_for_no_flooder() {
 }
 
 #[test]
-fn who_waits_for_his_turn_is_not_late() {
-    let config = HttpConfig::default();
-    let longest = config.idle_timeout.max(config.head_timeout).max(config.recv_wait_timeout);
-    beside_flooders(60, config, |engine, good| {
-        good.put(get("/good"));
-        engine.lag(2 * longest);
-        good.expect(ok("/good"));
-    });
-}
-
-#[test]
 fn a_session_has_one_place_in_line_however_often_it_is_reported() {
     beside_flooders(60, HttpConfig::default(), |engine, good| {
         for _ in 0..20 {
@@ -310,20 +299,31 @@ fn who_leaves_leaves_the_line() {
     assert_eq!(engine.in_line_for_more(), 0);
 }
 
-/// One head, larger than a first share, of each.
-#[test]
-fn heads_are_received_in_shares_too() {
+/// Clients that have sent a head each, larger than a first share, of which the engine has had that share.
+fn with_long_heads(check: impl FnOnce(&Engine, &[Client], usize)) {
     let engine = Engine::new(HttpConfig::default(), |server| server.get("/*", path));
     let clients: Vec<_> = (0..100).map(|_| engine.connect()).collect();
     let head = format!("GET /a HTTP/1.1\r\nHost: a\r\nCookie: {}\r\n\r\n", "c".repeat(20_000));
     clients.iter().for_each(|client| client.put(&head));
     engine.poll_once();
-    for client in &clients {
-        let moved = head.len() - client.unread();
-        assert!((1..2 * READY_SHARE.recv_len).contains(&moved), "{moved}");
-    }
+    check(&engine, &clients, head.len());
     engine.run();
     clients.iter().for_each(|client| client.expect(ok("/a")));
+}
+
+#[test]
+fn heads_are_received_in_shares_too() {
+    with_long_heads(|_, clients, head_len| {
+        for client in clients {
+            let moved = head_len - client.unread();
+            assert!((1..2 * READY_SHARE.recv_len).contains(&moved), "{moved}");
+        }
+    });
+}
+
+#[test]
+fn who_waits_for_his_turn_is_not_late() {
+    with_long_heads(|engine, _, _| engine.lag(2 * HttpConfig::default().head_timeout));
 }
 
 #[test]

@@ -141,6 +141,7 @@ where
 
     /// Its turn has come.
     pub(in crate::server) fn start_queued(&mut self) -> Fate {
+        // Its request was counted in the turn in which it came; the handler is work of this one.
         self.used.requests += 1;
         if let Phase::Queued { .. } = self.session.phase
             && let Phase::Queued { job } = core::mem::replace(&mut self.session.phase, Phase::Head)

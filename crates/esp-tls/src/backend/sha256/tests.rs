@@ -9,6 +9,9 @@ use rustls::crypto::{aws_lc_rs, hash::Hash as _};
 
 use super::*;
 
+/// What the suites derive keys with.
+const HKDF: &dyn Hkdf = &HkdfUsingHmac(&HmacSha256);
+
 /// Bytes written in hexadecimal.
 fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -80,12 +83,32 @@ fn a_tag_is_that_of_rfc_4231() {
 }
 
 #[test]
+fn what_is_expanded_is_that_of_rfc_5869() {
+    let okm =
+        hex("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
+    let salt = hex("000102030405060708090a0b0c");
+    let info = hex("f0f1f2f3f4f5f6f7f8f9");
+    let expander = HKDF.extract_from_secret(Some(&salt), &[0x0b; 22]);
+    let mut output = [0; 42];
+    expander.expand_slice(&[&info[..4], &info[4..]], &mut output).unwrap();
+    assert_eq!(&output[..], okm);
+    assert_eq!(expander.expand_block(&[&info]).as_ref(), &okm[..32]);
+}
+
+#[test]
+fn no_more_is_expanded_than_255_blocks() {
+    let expander = HKDF.extract_from_zero_ikm(None);
+    assert!(expander.expand_slice(&[b"info"], &mut [0; 255 * 32]).is_ok());
+    assert!(expander.expand_slice(&[b"info"], &mut [0; 255 * 32 + 1]).is_err());
+}
+
+#[test]
 fn aws_lc_comes_to_the_same() {
     let theirs = their_hkdf();
     for len in [0, 1, 31, 32, 33, 55, 56, 63, 64, 65, 119, 200] {
         let (secret, info) = (message(len), message(len + 1));
         for salt in [None, Some(&message(len + 2)[..])] {
-            let [ours, theirs] = [&HkdfUsingHmac(&HmacSha256) as &dyn Hkdf, theirs].map(|hkdf| {
+            let [ours, theirs] = [HKDF, theirs].map(|hkdf| {
                 let extracted = hkdf.extract_from_secret(salt, &secret);
                 let zero = hkdf.extract_from_zero_ikm(salt);
                 let block = extracted.expand_block(&[&info]);
