@@ -1,5 +1,5 @@
-//! Any bytes as a body: the same data and the same end however they are cut, and no progress without
-//! bytes.
+//! Any bytes as a body: the same data and the same end however they are cut, and into whatever buffers
+//! they are read, and no progress without bytes.
 #![no_main]
 
 use esp_http_server::proto::body::{BodyDecoder, BodyError, Limits};
@@ -15,10 +15,16 @@ fuzz_target!(|data: &[u8]| {
         17 => BodyLen::None,
         _ => BodyLen::Chunked,
     };
-    let whole = decode(framing, input, |left| left);
-    let mut cuts = Cuts::new(*cuts);
-    let cut = decode(framing, input, |left| cuts.next_len(left));
+    let whole = decode(framing, input, |left| left, None);
+    let mut lens = Cuts::new(*cuts);
+    let cut = decode(framing, input, |left| lens.next_len(left), None);
     assert_eq!(whole.end, cut.end);
+    let mut lens = Cuts::new(*cuts);
+    let buf_len = 1 + usize::from(*cuts);
+    let copied = decode(framing, input, |left| lens.next_len(left), Some(buf_len));
+    assert_eq!(cut.end, copied.end);
+    assert!(copied.data.starts_with(&cut.data));
+    assert_eq!(cut.trailers, copied.trailers);
     // Behind a fault in the same input data is not delivered, so the whole may have less of it.
     match whole.end {
         Err(_) => assert!(cut.data.starts_with(&whole.data)),
@@ -35,7 +41,13 @@ struct Body {
     end: Result<(usize, bool), BodyError>,
 }
 
-fn decode(framing: BodyLen, input: &[u8], mut next_len: impl FnMut(usize) -> usize) -> Body {
+/// Decodes in place, or into a buffer of so many bytes.
+fn decode(
+    framing: BodyLen,
+    input: &[u8],
+    mut next_len: impl FnMut(usize) -> usize,
+    buf_len: Option<usize>,
+) -> Body {
     let limits = Limits { excess_len: 100, ..Limits::default() };
     let mut decoder = BodyDecoder::new(framing);
     let mut data = Vec::new();
@@ -46,19 +58,32 @@ fn decode(framing: BodyLen, input: &[u8], mut next_len: impl FnMut(usize) -> usi
             received += next_len(input.len() - received);
         }
         let piece = &input[at..received];
-        match decoder.decode(piece, &limits) {
+        let consumed = match buf_len {
+            None => decoder.decode(piece, &limits).map(|decoded| {
+                assert!(decoded.data.end <= decoded.consumed && decoded.consumed <= piece.len());
+                data.extend_from_slice(&piece[decoded.data]);
+                decoded.consumed
+            }),
+            Some(len) => {
+                let mut buf = [0; 256];
+                decoder.decode_into(piece, &mut buf[..len], &limits).map(|copied| {
+                    assert!(copied.len <= copied.consumed && copied.consumed <= piece.len());
+                    data.extend_from_slice(&buf[..copied.len]);
+                    copied.consumed
+                })
+            }
+        };
+        match consumed {
             Err(error) => {
                 assert_eq!(decoder.decode(piece, &limits), Err(error), "an error is final");
                 break Err(error);
             }
-            Ok(decoded) => {
-                assert!(decoded.data.end <= decoded.consumed && decoded.consumed <= piece.len());
-                data.extend_from_slice(&piece[decoded.data]);
-                at += decoded.consumed;
-                if decoder.is_done() || (decoded.consumed == 0 && piece.is_empty()) {
+            Ok(consumed) => {
+                at += consumed;
+                if decoder.is_done() || (consumed == 0 && piece.is_empty()) {
                     break Ok((at, decoder.is_done()));
                 }
-                assert!(decoded.consumed > 0, "stuck");
+                assert!(consumed > 0, "stuck");
             }
         }
     };

@@ -9,6 +9,7 @@ use super::response::Response;
 use super::task::{Link, Wait};
 use crate::error::{Error, Result};
 use crate::proto::auth::BasicAuth;
+use crate::proto::body::Copied;
 use crate::proto::cookie;
 use crate::proto::head::{BodyLen, Version};
 use crate::proto::method::Method;
@@ -177,8 +178,9 @@ impl<'t> Request<'t> {
         ServerHandle::new(self.link.conn().shared.reach.clone())
     }
 
-    /// Reads from the body into `buf` (upstream's `httpd_req_recv`); waits while nothing is there.
-    /// Says how many bytes; 0 when the body has ended or `buf` is empty.
+    /// Reads from the body into `buf` (upstream's `httpd_req_recv`): all that is there and fits, of as many
+    /// chunks as that takes; waits while nothing is there. Says how many bytes; 0 when the body has ended
+    /// or `buf` is empty.
     ///
     /// # Errors
     ///
@@ -192,13 +194,9 @@ impl<'t> Request<'t> {
             if io.body.is_done() || buf.is_empty() {
                 return Ok(0);
             }
-            let received = io.rx.as_slice();
-            let window = &received[..received.len().min(buf.len())];
-            let decoded = io.body.decode(window, &limits).map_err(Error::BadBody)?;
-            let data = &window[decoded.data];
-            let len = data.len();
-            buf[..len].copy_from_slice(data);
-            io.rx.consume(decoded.consumed);
+            let copied = io.body.decode_into(io.rx.as_slice(), buf, &limits);
+            let Copied { consumed, len } = copied.map_err(Error::BadBody)?;
+            io.rx.consume(consumed);
             if len > 0 {
                 return Ok(len);
             }

@@ -75,6 +75,15 @@ pub struct Decoded {
     pub data: Range<usize>,
 }
 
+/// What [`BodyDecoder::decode_into`] took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Bytes of the input that are used up, data and framing.
+    pub consumed: usize,
+    /// Bytes of data at the start of the buffer.
+    pub len: usize,
+}
+
 /// ```text
 /// Data ──▶ Done
 ///
@@ -165,24 +174,64 @@ impl BodyDecoder {
     /// starts, so the connection must close. Data that stood before the fault in the same input is
     /// not delivered.
     pub fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, BodyError> {
-        let mut at = self.framing(input, 0, limits)?;
-        let start = at;
-        if let State::Data(left) | State::ChunkData(left) = &mut self.state {
-            // At most the input's length: it fits.
-            let run = (input.len() - at).min(usize::try_from(*left).unwrap_or(usize::MAX));
-            *left -= run as u64;
-            at += run;
+        let start = self.framing(input, 0, limits)?;
+        let end = start + self.run_len(input.len() - start);
+        self.take_data(end - start);
+        let consumed = match end > start {
+            true => self.framing(input, end, limits)?,
+            false => end,
+        };
+        Ok(Decoded { consumed, data: start..end })
+    }
+
+    /// As [`decode`](Self::decode), and copies data to the start of `buf`: as much as there is room for, of
+    /// as many chunks as it takes. A peer that sends a byte a chunk costs little more than one that sends
+    /// the same bytes as one.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode), but data that stood before the fault is delivered first.
+    pub fn decode_into(
+        &mut self,
+        input: &[u8],
+        buf: &mut [u8],
+        limits: &Limits,
+    ) -> Result<Copied, BodyError> {
+        let mut copied = Copied { consumed: 0, len: 0 };
+        loop {
+            match self.framing(input, copied.consumed, limits) {
+                Ok(at) => copied.consumed = at,
+                Err(error) if copied.len == 0 => return Err(error),
+                // What is left of the input is answered with it again.
+                Err(_) => return Ok(copied),
+            }
+            let Copied { consumed: at, len } = copied;
+            let run = self.run_len(input.len() - at).min(buf.len() - len);
+            if run == 0 {
+                return Ok(copied);
+            }
+            buf[len..][..run].copy_from_slice(&input[at..][..run]);
+            self.take_data(run);
+            copied = Copied { consumed: at + run, len: len + run };
         }
-        let end = at;
+    }
+
+    /// How many bytes of data follow at once, if so many bytes are there.
+    fn run_len(&self, input_len: usize) -> usize {
+        // At most the input's length: it fits.
+        input_len.min(usize::try_from(self.remaining_hint()).unwrap_or(usize::MAX))
+    }
+
+    /// So many bytes of data are read.
+    fn take_data(&mut self, len: usize) {
+        if let State::Data(left) | State::ChunkData(left) = &mut self.state {
+            *left -= len as u64;
+        }
         match self.state {
             State::Data(0) => self.state = State::Done,
-            State::ChunkData(0) => {
-                self.state = State::DataCr;
-                at = self.framing(input, at, limits)?;
-            }
+            State::ChunkData(0) => self.state = State::DataCr,
             _ => {}
         }
-        Ok(Decoded { consumed: at, data: start..end })
     }
 
     /// Whether the body has ended; what follows in the input is the next request.

@@ -1,5 +1,6 @@
 //! Tests of the body decoder. Every body goes through [`outcome`], which also feeds it cut at every
-//! byte and byte by byte: what arrives must not depend on the network.
+//! byte and byte by byte, and reads it into buffers of different lengths: what arrives must depend neither
+//! on the network nor on the handler.
 
 use crate::proto::random;
 use alloc::format;
@@ -40,6 +41,27 @@ fn decode_in_steps(
     Ok(Some((data, trailers.collect(), at)))
 }
 
+/// Reads `input` into a buffer of `buf_len` bytes.
+fn copy_in_steps(
+    len: BodyLen,
+    input: &[u8],
+    buf_len: usize,
+    ends: impl Iterator<Item = usize>,
+) -> Result<Option<Body>, BodyError> {
+    let mut decoder = BodyDecoder::new(len);
+    let (mut data, mut at, mut buf) = (Vec::new(), 0, vec![0; buf_len]);
+    for end in ends {
+        while at < end && !decoder.is_done() {
+            let copied = decoder.decode_into(&input[at..end], &mut buf, &LIMITS)?;
+            assert!(copied.consumed > 0, "no progress at {at} of {}", input.escape_ascii());
+            data.extend_from_slice(&buf[..copied.len]);
+            at += copied.consumed;
+        }
+    }
+    let trailers = decoder.trailers().map(|(name, value)| (name.to_string(), value.to_vec()));
+    Ok(decoder.is_done().then(|| (data, trailers.collect(), at)))
+}
+
 fn outcome(len: BodyLen, input: &[u8]) -> Result<Option<Body>, BodyError> {
     let whole = decode_in_steps(len, input, [input.len()].into_iter());
     for cut in random::cuts(input.len()) {
@@ -48,6 +70,12 @@ fn outcome(len: BodyLen, input: &[u8]) -> Result<Option<Body>, BodyError> {
     }
     let dripped = decode_in_steps(len, input, random::drips(input.len()));
     assert_eq!(dripped, whole, "byte by byte: {}", input.escape_ascii());
+    for buf_len in [1, 2, 5, 1000] {
+        let copied = copy_in_steps(len, input, buf_len, [input.len()].into_iter());
+        assert_eq!(copied, whole, "into {buf_len}: {}", input.escape_ascii());
+        let dripped = copy_in_steps(len, input, buf_len, random::drips(input.len()));
+        assert_eq!(dripped, whole, "dripped into {buf_len}: {}", input.escape_ascii());
+    }
     whole
 }
 
@@ -106,6 +134,32 @@ fn one_call_gives_one_run_and_the_framing_around_it() {
     // The end is known without another call.
     assert!(decoder.is_done());
     assert_eq!(decoder.decode(b"GET", &LIMITS), Ok(Decoded { consumed: 0, data: 0..0 }));
+}
+
+#[test]
+fn one_call_fills_the_buffer_with_many_chunks_and_takes_the_framing_around_them() {
+    let mut decoder = BodyDecoder::new(BodyLen::Chunked);
+    let input = b"1\r\na\r\n1\r\nb\r\n3\r\ncde\r\n0\r\n\r\nGET";
+    let mut buf = [0; 4];
+    let copied = decoder.decode_into(input, &mut buf, &LIMITS).unwrap();
+    assert_eq!((copied, &buf), (Copied { consumed: 17, len: 4 }, b"abcd"));
+    let copied = decoder.decode_into(&input[17..], &mut buf, &LIMITS).unwrap();
+    assert_eq!((copied, buf[0]), (Copied { consumed: 8, len: 1 }, b'e'));
+    // The end is known without another call.
+    assert!(decoder.is_done());
+    assert_eq!(decoder.decode_into(b"GET", &mut buf, &LIMITS), Ok(Copied { consumed: 0, len: 0 }));
+}
+
+#[test]
+fn data_before_a_fault_is_copied_before_it_is_told() {
+    let mut decoder = BodyDecoder::new(BodyLen::Chunked);
+    let input = b"1\r\na\r\n1\r\nb\r\nx\r\n";
+    let mut buf = [0; 8];
+    let copied = decoder.decode_into(input, &mut buf, &LIMITS).unwrap();
+    assert_eq!((copied.len, &buf[..2]), (2, &b"ab"[..]));
+    let left = &input[copied.consumed..];
+    assert_eq!(decoder.decode_into(left, &mut buf, &LIMITS), Err(BodyError::ChunkSize));
+    assert_eq!(decoder.decode(left, &LIMITS), Err(BodyError::ChunkSize), "an error is final");
 }
 
 #[test]
