@@ -88,12 +88,7 @@ fn data_comes((mut client, mut session): Ends, input: &[u8], cuts: &mut Cuts) {
 }
 
 /// One wrong bit ends the session, and nothing wrong comes before.
-fn data_is_tampered_with(
-    (mut client, mut session): Ends,
-    input: &[u8],
-    at: u8,
-    cuts: &mut Cuts,
-) {
+fn data_is_tampered_with((mut client, mut session): Ends, input: &[u8], at: u8, cuts: &mut Cuts) {
     client.writer().write_all(input).expect("a client has room");
     let mut wire = take(&mut client);
     let Some(place) = wire.len().checked_sub(1 + usize::from(at) % wire.len().max(1)) else {

@@ -28,8 +28,9 @@ const MAX_HANDSHAKE_LEN: usize = 64 * 1024;
 /// - Bytes: [`recv`](Self::recv) for whatever the socket delivered, [`send`](Self::send) for what the
 ///   application says, [`close`](Self::close) at the end. All of them append to `out`, which must go
 ///   to the socket in that order, whether the call succeeded or not: an error's alert is in there.
-/// - State: [`is_handshaking`](Self::is_handshaking), [`peer_has_closed`](Self::peer_has_closed),
-///   [`needed_len`](Self::needed_len), [`can_settle`](Self::can_settle).
+/// - State: [`has_answered`](Self::has_answered), [`is_handshaking`](Self::is_handshaking),
+///   [`peer_has_closed`](Self::peer_has_closed), [`needed_len`](Self::needed_len),
+///   [`can_settle`](Self::can_settle).
 /// - What the handshake agreed on: [`version`](Self::version), [`cipher_suite`](Self::cipher_suite),
 ///   [`alpn_protocol`](Self::alpn_protocol), [`server_name`](Self::server_name),
 ///   [`peer_identity`](Self::peer_identity), [`peer_certificates`](Self::peer_certificates),
@@ -48,6 +49,8 @@ pub struct TlsSession {
     sent_last: bool,
     /// Data was sent before.
     has_sent: bool,
+    /// The ClientHello was answered with more than the wish for another one.
+    has_answered: bool,
 }
 
 impl TlsSession {
@@ -62,6 +65,7 @@ impl TlsSession {
             is_closed: false,
             sent_last: false,
             has_sent: false,
+            has_answered: false,
         }
     }
 
@@ -83,8 +87,13 @@ impl TlsSession {
     ) -> Result<(), TlsError> {
         self.check_alive()?;
         self.sent_last = false;
-        let stage = self.stage();
-        self.recv_all(input, plain, out).map_err(|fault| self.fail(fault, stage, Direction::Recv))
+        let (stage, start) = (self.stage(), out.len());
+        let received = self.recv_all(input, plain, out);
+        // Also if what came behind the hello was wrong.
+        if !self.has_answered {
+            self.has_answered = is_answered_in(&out[start..]);
+        }
+        received.map_err(|fault| self.fail(fault, stage, Direction::Recv))
     }
 
     /// Encrypts `plain` and appends the records, each as full as they get (16 KiB), to `out`.
@@ -160,6 +169,12 @@ impl TlsSession {
     /// [`recv`](Self::recv) on that ended it.
     pub fn is_handshaking(&self) -> bool {
         self.link.is_handshaking()
+    }
+
+    /// Whether the ClientHello was answered, and not with the wish for another one (HelloRetryRequest, RFC
+    /// 8446 section 4.1.4). That is the server's part of a handshake, and what it costs most.
+    pub fn has_answered(&self) -> bool {
+        self.has_answered
     }
 
     /// Whether the peer sent its close_notify: `plain` has got all there was, and an end of the
@@ -356,6 +371,30 @@ impl TlsSession {
         let esp_code = esp_code::SSL_WRITE_FAILED;
         TlsError { kind, stage: self.stage(), alert: None, esp_code }
     }
+}
+
+/// Whether there is more in these records than a HelloRetryRequest, which costs nothing: a ServerHello whose
+/// random value says so (RFC 8446, section 4.1.3).
+fn is_answered_in(mut records: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    /// Behind the header of the message, and the version.
+    const RANDOM_AT: usize = 4 + 2;
+    /// The SHA-256 of "HelloRetryRequest".
+    const RETRY: [u8; 32] = [
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8,
+        0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8,
+        0x33, 0x9c,
+    ];
+    while let [kind, _, _, high, low, rest @ ..] = records {
+        let len = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
+        let (message, behind) = rest.split_at(len);
+        let is_retry = message.get(RANDOM_AT..).is_some_and(|random| random.starts_with(&RETRY));
+        if *kind == HANDSHAKE && !is_retry {
+            return true;
+        }
+        records = behind;
+    }
+    false
 }
 
 /// As [`TlsSession::needed_len`].

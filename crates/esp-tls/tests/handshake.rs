@@ -6,6 +6,7 @@ use esp_tls::{
     Alert, AlertCode, Blame, Stage, TlsConfig, TlsErrorKind, TlsSession, TlsVersion, TlsVersions,
 };
 use rustls::AlertDescription;
+use support::odd::Groups;
 use support::raw::{self, record, records};
 use support::{Client, ClientSetup, Pair, TLS12, TLS13, recv, server_config};
 
@@ -183,4 +184,53 @@ fn a_session_knows_nothing_before_the_handshake() {
     assert_eq!((session.alpn_protocol(), session.server_name()), (None, None));
     assert_eq!(session.peer_certificates().count(), 0);
     assert_eq!(Client::new(&ClientSetup::default().build()).tls.alpn_protocol(), None);
+}
+
+#[test]
+fn a_hello_is_answered_but_not_by_the_wish_for_another_one() {
+    let server = server_config();
+    for (groups, retries) in [(Groups::Usual, 0), (Groups::FirstGuessIsWrong, 1)] {
+        let client = ClientSetup { versions: TLS13, groups, ..ClientSetup::default() }.build();
+        let mut pair = Pair::new(&server, &client);
+        for _ in 0..retries {
+            let (result, received) = recv(&mut pair.server, &pair.client.take());
+            result.unwrap();
+            assert!(!received.out.is_empty() && !pair.server.has_answered());
+            pair.client.give(&received.out).unwrap();
+        }
+        let hello = pair.client.take();
+        // Nor by the first bytes of one.
+        let (first, rest) = hello.split_at(hello.len() / 2);
+        recv(&mut pair.server, first).0.unwrap();
+        assert!(!pair.server.has_answered());
+        recv(&mut pair.server, rest).0.unwrap();
+        assert!(pair.server.has_answered() && pair.server.is_handshaking());
+    }
+}
+
+#[test]
+fn an_answer_is_one_whatever_comes_together_with_the_hello() {
+    let server = server_config();
+    let client = ClientSetup { versions: TLS13, ..ClientSetup::default() };
+    let mut pair = Pair::new(&server, &client.build());
+    let junk = record(raw::APPLICATION_DATA, &[0; 100]);
+    let (result, _) = recv(&mut pair.server, &[pair.client.take(), junk].concat());
+    result.unwrap_err();
+    assert!(pair.server.has_answered());
+
+    // Both hellos at once: what the second one has to be can be known before.
+    let groups = Groups::FirstGuessIsWrong;
+    let client = ClientSetup { versions: TLS13, groups, ..ClientSetup::default() }.build();
+    let mut asking = Pair::new(&server, &client);
+    let first = asking.client.take();
+    let wish = recv(&mut asking.server, &first).1.out;
+    asking.client.give(&wish).unwrap();
+    let mut session = TlsSession::new(&server);
+    recv(&mut session, &[first, asking.client.take()].concat()).0.unwrap();
+    assert!(session.has_answered());
+
+    // An alert is none.
+    let mut session = TlsSession::new(&server);
+    recv(&mut session, &record(raw::HANDSHAKE, &[0; 100])).0.unwrap_err();
+    assert!(!session.has_answered());
 }

@@ -145,7 +145,7 @@ impl Arena {
             let round = self.round(scenario);
             let is_last = !round.problems.is_empty() || !self.testbed.is_running();
             rounds.push(round);
-            let is_well = || soft_problems(&rounds, self.limits.allowance).is_empty();
+            let is_well = || soft_problems(&rounds, self.limits.doubt).is_empty();
             if is_last || rounds.len() == 1 && is_well() {
                 break;
             }

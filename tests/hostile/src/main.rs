@@ -28,7 +28,8 @@ pub(crate) type Problem = String;
 /// Attacks a testbed, with good clients beside the bad ones
 #[derive(Parser)]
 struct Args {
-    /// As shipped, for half an hour; without it time limits are short, and it takes a minute and a half
+    /// As shipped, for three quarters of an hour; without it time limits are short, and it takes a minute
+    /// and a half
     #[arg(long)]
     long: bool,
     /// All scenarios at once for so many minutes, instead of one by one: is memory flat?

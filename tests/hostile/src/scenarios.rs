@@ -122,8 +122,10 @@ pub(crate) struct Limits {
     pub(crate) quiet: Duration,
     /// The time between the end of an attack and a look at what is left of it.
     pub(crate) rest: Duration,
-    /// How much more than twice their time alone good clients may wait: the turn of a server that is
-    /// busy, and in the short form, which has to hold wherever it runs, that of a busy machine.
+    /// How much more than twice their time alone good clients may wait in one round, or there are more.
+    pub(crate) doubt: Duration,
+    /// And in the median of those: what the machine adds, and in the short form, which has to hold wherever
+    /// it runs, a busy machine.
     pub(crate) allowance: Duration,
 }
 
@@ -146,6 +148,7 @@ impl Limits {
                 attack: short(1200),
                 quiet: short(300),
                 rest: Duration::ZERO,
+                doubt: short(250),
                 allowance: short(250),
             },
             Form::Long => Limits {
@@ -157,6 +160,7 @@ impl Limits {
                 attack: long(10),
                 quiet: long(5),
                 rest: Duration::ZERO,
+                doubt: Duration::ZERO,
                 allowance: short(1),
             },
         }

@@ -194,7 +194,7 @@ impl<'t> Request<'t> {
             if io.body.is_done() || buf.is_empty() {
                 return Ok(0);
             }
-            let copied = io.body.decode_into(io.rx.as_slice(), buf, &limits);
+            let copied = io.body.copy_into(io.rx.as_slice(), buf, &limits);
             let Copied { consumed, len } = copied.map_err(Error::BadBody)?;
             io.rx.consume(consumed);
             if len > 0 {

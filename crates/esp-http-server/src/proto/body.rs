@@ -40,7 +40,8 @@ const FAIR_FRAMING_LEN: usize = 16;
 
 /// Tells the data of a body from its framing.
 ///
-/// It owns nothing but the trailers: data stays in the caller's buffer and is pointed at.
+/// It owns nothing but the trailers: data stays in the caller's buffer and is pointed at, or is copied from
+/// there to another one.
 ///
 /// ```
 /// use esp_http_server::proto::{body::{BodyDecoder, Limits}, head::BodyLen};
@@ -75,7 +76,7 @@ pub struct Decoded {
     pub data: Range<usize>,
 }
 
-/// What [`BodyDecoder::decode_into`] took.
+/// What [`BodyDecoder::copy_into`] took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Copied {
     /// Bytes of the input that are used up, data and framing.
@@ -172,7 +173,7 @@ impl BodyDecoder {
     ///
     /// [`BodyError`]. It is final: where the body ends is unknown, and with it where the next request
     /// starts, so the connection must close. Data that stood before the fault in the same input is
-    /// not delivered.
+    /// not delivered; [`copy_into`](Self::copy_into) delivers it.
     pub fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, BodyError> {
         let start = self.framing(input, 0, limits)?;
         let end = start + self.run_len(input.len() - start);
@@ -184,14 +185,14 @@ impl BodyDecoder {
         Ok(Decoded { consumed, data: start..end })
     }
 
-    /// As [`decode`](Self::decode), and copies data to the start of `buf`: as much as there is room for, of
-    /// as many chunks as it takes. A peer that sends a byte a chunk costs little more than one that sends
-    /// the same bytes as one.
+    /// As [`decode`](Self::decode), but copies data to the start of `buf`: as much as there is room for, of
+    /// as many chunks as it takes, so that chunks of a byte cost little more than one of the same bytes. It
+    /// consumes nothing also if `buf` is empty and data comes next.
     ///
     /// # Errors
     ///
     /// As [`decode`](Self::decode), but data that stood before the fault is delivered first.
-    pub fn decode_into(
+    pub fn copy_into(
         &mut self,
         input: &[u8],
         buf: &mut [u8],

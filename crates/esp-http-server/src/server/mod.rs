@@ -436,7 +436,7 @@ where
         timers.set(Timer::Handshake, now + self.worker.shared.config.handshake_timeout);
         slot.session = Some(Session {
             id: session,
-            phase: Phase::Opening { in_line: false },
+            phase: Phase::Opening { is_lined_up: false },
             conn: Some(Box::new(conn)),
             ws_handler: None,
             timers,

@@ -86,14 +86,14 @@ where
     pub(super) fn run_or_line_up<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) {
         let Self { slots, worker, .. } = self;
         if let Some(Slot { session: Some(session), .. }) = slots.get_mut(id.index())
-            && let Phase::Opening { in_line } = &mut session.phase
-            && (*in_line || net.is_dear_to_open(id))
+            && let Phase::Opening { is_lined_up } = &mut session.phase
+            && (*is_lined_up || net.is_dear_to_open(id))
         {
             let is_free = worker.openings.is_empty() && worker.openings.answers < PER_TURN;
-            if !*in_line && is_free {
+            if !*is_lined_up && is_free {
                 return self.answer(id, now, net);
             }
-            if !core::mem::replace(in_line, true) {
+            if !core::mem::replace(is_lined_up, true) {
                 worker.openings.push(client(session.conn.as_deref()), session.id);
             }
             return;
@@ -112,9 +112,9 @@ where
             if let Some(Slot { session: Some(session), .. }) =
                 self.slots.get_mut(next.slot() as usize)
                 && session.id == next
-                && let Phase::Opening { in_line } = &mut session.phase
+                && let Phase::Opening { is_lined_up } = &mut session.phase
             {
-                *in_line = false;
+                *is_lined_up = false;
                 self.answer(NetId(next.slot()), now, net);
             }
         }
@@ -122,8 +122,12 @@ where
 
     fn answer<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) {
         self.turn(id.0, now, net, |turn| turn.run());
-        // With a part of a hello there was nothing to answer.
-        self.worker.openings.answers += usize::from(!net.is_dear_to_open(id));
+        // With a part of a hello there was nothing to answer. What has become of one that has ended nobody
+        // knows any more.
+        let slot = self.slots.get(id.index()).and_then(|slot| slot.session.as_ref());
+        let is_opening = slot.is_some_and(|it| matches!(it.phase, Phase::Opening { .. }));
+        let is_unanswered = is_opening && net.is_dear_to_open(id);
+        self.worker.openings.answers += usize::from(!is_unanswered);
         self.save_memory(now, net);
     }
 }

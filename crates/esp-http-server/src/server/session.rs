@@ -163,7 +163,7 @@ pub(super) enum Phase<S: corosensei::stack::Stack> {
     /// Whatever comes before HTTP: the TLS handshake.
     Opening {
         /// Whether it waits for its turn, see `openings.rs`.
-        in_line: bool,
+        is_lined_up: bool,
     },
     /// Between requests, or in the middle of a request's head.
     Head,

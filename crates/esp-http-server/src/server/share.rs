@@ -15,15 +15,15 @@ use crate::time::Instant;
 /// What may be done in a turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share {
-    /// Bytes to receive. Handlers work on them, where what is sent is only copied: 16 kB of chunks or of
-    /// WebSocket messages of a byte each are thousands of reads.
+    /// Bytes to receive. Handlers work on them, where what is sent is only copied: 16 kB of WebSocket fragments
+    /// of a byte each, or of chunks for a handler that reads a byte at a time, are thousands of reads.
     pub(super) recv_len: usize,
     /// Requests and WebSocket messages to begin.
     pub(super) requests: usize,
 }
 
 /// What is shared in a turn by those that are ready, if their least shares are not more, and by those of each
-/// line: half a millisecond of chunks of one byte on a large machine, where a new client waits for two or three
+/// line: half a millisecond of reads of one byte on a large machine, where a new client waits for two or three
 /// turns.
 pub(super) const BUDGET: Share = Share { recv_len: 16 * 1024, requests: 64 };
 /// The least share of one that is ready: so little that a crowd's first words keep nobody waiting, and enough

@@ -131,7 +131,7 @@ impl<S: Stacks> Worker<S> {
         self.open -= 1;
         match session.phase {
             Phase::Queued { .. } => self.dequeue(session.id),
-            Phase::Opening { in_line: true } => self.openings.remove(&session),
+            Phase::Opening { is_lined_up: true } => self.openings.remove(&session),
             _ => {}
         }
         self.deadlines.remove(session.id.slot());

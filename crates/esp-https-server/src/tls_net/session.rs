@@ -27,8 +27,6 @@ pub(super) struct Session {
     pub(super) stage: Stage,
     /// Until the handshake has ended.
     admission: Option<Box<Admission>>,
-    /// Whether the server has answered the ClientHello, and not asked for another one.
-    has_answered: bool,
     /// What the handshake has agreed on, once it is done.
     pub(super) info: Option<Arc<TlsInfo>>,
     /// Plain text that came together with the end of the handshake.
@@ -79,7 +77,6 @@ impl Session {
             tls: TlsSession::new(config),
             stage: Stage::Handshake,
             admission: Some(admission),
-            has_answered: false,
             info: None,
             early: Vec::new(),
             unsent: TxBuf::new(),
@@ -106,7 +103,7 @@ impl Session {
 
     /// How far a connection is that isn't open yet.
     pub(super) fn open_stage(&self) -> OpenStage {
-        if self.has_answered { OpenStage::Answered } else { OpenStage::ClientHello }
+        if self.tls.has_answered() { OpenStage::Answered } else { OpenStage::ClientHello }
     }
 
     /// The place among the handshakes that it has, while it has one.
@@ -116,7 +113,7 @@ impl Session {
 
     /// Whether the server has done its part, which costs more than all the rest.
     pub(super) fn has_answered(&self) -> bool {
-        self.has_answered
+        self.tls.has_answered()
     }
 
     /// Makes room for another. The engine hears of it when it next looks.
@@ -161,7 +158,6 @@ impl Session {
         produced: &mut TxBuf,
     ) -> Result<(), NetError> {
         let outcome = self.tls.recv(received.as_mut_slice(), &mut self.early, produced.storage());
-        let outcome = outcome.inspect(|()| self.has_answered |= is_answer(produced.as_slice()));
         if outcome.is_ok() && !self.tls.is_handshaking() {
             self.stage = Stage::Open;
             if !self.early.is_empty() {
@@ -388,20 +384,6 @@ impl Session {
     fn park(&mut self, produced: &TxBuf) {
         self.unsent.storage().extend_from_slice(produced.as_slice());
     }
-}
-
-/// Whether this is more than a HelloRetryRequest, which costs nothing: a ServerHello whose random value
-/// says so (RFC 8446, section 4.1.3).
-fn is_answer(produced: &[u8]) -> bool {
-    const RECORD_LEN: usize = 5;
-    const RANDOM_AT: usize = RECORD_LEN + 4 + 2;
-    /// The SHA-256 of "HelloRetryRequest".
-    const RETRY: [u8; 32] = [
-        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8,
-        0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8,
-        0x33, 0x9c,
-    ];
-    !produced.is_empty() && !produced.get(RANDOM_AT..).is_some_and(|rest| rest.starts_with(&RETRY))
 }
 
 /// Sends until everything is taken or the inner net says `WouldBlock` and so owes a report.

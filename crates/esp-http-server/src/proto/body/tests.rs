@@ -52,7 +52,7 @@ fn copy_in_steps(
     let (mut data, mut at, mut buf) = (Vec::new(), 0, vec![0; buf_len]);
     for end in ends {
         while at < end && !decoder.is_done() {
-            let copied = decoder.decode_into(&input[at..end], &mut buf, &LIMITS)?;
+            let copied = decoder.copy_into(&input[at..end], &mut buf, &LIMITS)?;
             assert!(copied.consumed > 0, "no progress at {at} of {}", input.escape_ascii());
             data.extend_from_slice(&buf[..copied.len]);
             at += copied.consumed;
@@ -141,13 +141,13 @@ fn one_call_fills_the_buffer_with_many_chunks_and_takes_the_framing_around_them(
     let mut decoder = BodyDecoder::new(BodyLen::Chunked);
     let input = b"1\r\na\r\n1\r\nb\r\n3\r\ncde\r\n0\r\n\r\nGET";
     let mut buf = [0; 4];
-    let copied = decoder.decode_into(input, &mut buf, &LIMITS).unwrap();
+    let copied = decoder.copy_into(input, &mut buf, &LIMITS).unwrap();
     assert_eq!((copied, &buf), (Copied { consumed: 17, len: 4 }, b"abcd"));
-    let copied = decoder.decode_into(&input[17..], &mut buf, &LIMITS).unwrap();
+    let copied = decoder.copy_into(&input[17..], &mut buf, &LIMITS).unwrap();
     assert_eq!((copied, buf[0]), (Copied { consumed: 8, len: 1 }, b'e'));
     // The end is known without another call.
     assert!(decoder.is_done());
-    assert_eq!(decoder.decode_into(b"GET", &mut buf, &LIMITS), Ok(Copied { consumed: 0, len: 0 }));
+    assert_eq!(decoder.copy_into(b"GET", &mut buf, &LIMITS), Ok(Copied { consumed: 0, len: 0 }));
 }
 
 #[test]
@@ -155,11 +155,14 @@ fn data_before_a_fault_is_copied_before_it_is_told() {
     let mut decoder = BodyDecoder::new(BodyLen::Chunked);
     let input = b"1\r\na\r\n1\r\nb\r\nx\r\n";
     let mut buf = [0; 8];
-    let copied = decoder.decode_into(input, &mut buf, &LIMITS).unwrap();
+    let copied = decoder.copy_into(input, &mut buf, &LIMITS).unwrap();
     assert_eq!((copied.len, &buf[..2]), (2, &b"ab"[..]));
-    let left = &input[copied.consumed..];
-    assert_eq!(decoder.decode_into(left, &mut buf, &LIMITS), Err(BodyError::ChunkSize));
-    assert_eq!(decoder.decode(left, &LIMITS), Err(BodyError::ChunkSize), "an error is final");
+    // What would be the end of another body is not that of this one.
+    for left in [&input[copied.consumed..], b"\r\n0\r\n\r\nGET"] {
+        assert_eq!(decoder.copy_into(left, &mut buf, &LIMITS), Err(BodyError::ChunkSize));
+        assert_eq!(decoder.decode(left, &LIMITS), Err(BodyError::ChunkSize));
+    }
+    assert!(!decoder.is_done());
 }
 
 #[test]

@@ -114,6 +114,26 @@ fn a_cheap_step_does_not_wait() {
     assert!(engine.handle().clients().contains(&cheap.session()));
 }
 
+/// Clients that are gone with their hello, or fail behind it, have been answered all the same.
+#[test]
+fn those_that_end_in_the_turn_of_their_answer_count() {
+    let gone = |client: &Client| {
+        client.put_handshake(Handshake::Done);
+        client.put_end();
+    };
+    let failed = |client: &Client| client.put_handshake(Handshake::Failed);
+    let ends: [&dyn Fn(&Client); 2] = [&gone, &failed];
+    for end in ends {
+        let engine = engine();
+        let clients = crowd(&engine, 10);
+        clients.iter().for_each(end);
+        for in_line in [6, 2, 0] {
+            engine.poll_once();
+            assert_eq!(engine.in_line(), in_line);
+        }
+    }
+}
+
 #[test]
 fn reported_twice_it_waits_once() {
     let engine = engine();

@@ -26,7 +26,7 @@ where
 {
     /// Lets timers go off that are due, then moves the session on.
     pub(in crate::server) fn run_timers(&mut self) -> Fate {
-        if let Phase::Opening { in_line: true } = self.session.phase {
+        if let Phase::Opening { is_lined_up: true } = self.session.phase {
             // What it has sent is there, and nobody has looked at it. It is late behind that.
             self.set_deadline();
             return Fate::Open;

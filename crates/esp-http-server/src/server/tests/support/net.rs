@@ -161,7 +161,8 @@ impl Net for MemoryNet {
     }
 
     fn is_dear_to_open(&self, id: NetId) -> bool {
-        self.ids[id.index()].is_some_and(|number| {
+        // As nothing is known of a connection that is not there, that one is, too.
+        self.ids[id.index()].is_none_or(|number| {
             let Pipe { peer, has_opened, .. } = &self.pipes[number];
             peer.dear && !has_opened
         })
