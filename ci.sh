@@ -64,6 +64,8 @@ usage() {
 
 step_fmt() {
     cargo fmt --all --check
+    # A workspace of its own.
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
 }
 
 step_lint() {
