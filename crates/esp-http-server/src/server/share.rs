@@ -32,8 +32,8 @@ pub(super) const READY_SHARE: Share = Share { recv_len: 2048, requests: 2 };
 /// The least share of one in line. They take turns instead: who reads a lot at once has the peer send large
 /// segments, and answers them with few.
 pub(super) const AGAIN_SHARE: Share = Share { recv_len: 16 * 1024, requests: 8 };
-/// Bytes for one that is alone, and keeps nobody waiting.
-pub(super) const LONE_RECV_LEN: usize = 64 * 1024;
+/// Bytes for one that is alone: whoever comes meanwhile waits.
+pub(super) const LONE_RECV_LEN: usize = 32 * 1024;
 
 /// Steps for the sessions of a line, which may be long without any bytes: of what is inflated and dropped, say.
 const LINE_STEPS: usize = 512;
