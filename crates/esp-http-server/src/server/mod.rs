@@ -459,8 +459,12 @@ where
     }
 
     fn is_current(&self, id: SessionId) -> bool {
-        let slot = self.slots.get(id.slot() as usize);
-        slot.and_then(|slot| slot.session.as_ref()).is_some_and(|session| session.id == id)
+        self.session(id.slot()).is_some_and(|session| session.id == id)
+    }
+
+    /// The session in that row of the table, if there is one.
+    fn session(&self, slot: u32) -> Option<&Session<S::Stack>> {
+        self.slots.get(slot as usize)?.session.as_ref()
     }
 
     /// Starts handlers that had to wait for others to end, in the order in which they came.

@@ -124,8 +124,8 @@ where
         self.turn(id.0, now, net, |turn| turn.run());
         // With a part of a hello there was nothing to answer. What has become of one that has ended nobody
         // knows any more.
-        let slot = self.slots.get(id.index()).and_then(|slot| slot.session.as_ref());
-        let is_opening = slot.is_some_and(|it| matches!(it.phase, Phase::Opening { .. }));
+        let session = self.session(id.0);
+        let is_opening = session.is_some_and(|it| matches!(it.phase, Phase::Opening { .. }));
         let is_unanswered = is_opening && net.is_dear_to_open(id);
         self.worker.openings.answers += usize::from(!is_unanswered);
         self.save_memory(now, net);

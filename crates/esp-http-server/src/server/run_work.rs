@@ -117,8 +117,7 @@ where
 
     /// Whether the session is a WebSocket, one that came to that URI if one is named.
     fn is_ws_of(&self, slot: u32, uri: Option<&str>) -> bool {
-        let session = self.slots.get(slot as usize).and_then(|slot| slot.session.as_ref());
-        let Some(session) = session else { return false };
+        let Some(session) = self.session(slot) else { return false };
         session.conn.as_ref().is_some_and(|conn| conn.ws.is_some())
             && session.ws_handler.as_ref().is_some_and(|of| uri.is_none_or(|uri| *of.uri == *uri))
     }

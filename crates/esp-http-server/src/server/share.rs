@@ -112,17 +112,13 @@ where
         if in_line == 0 {
             return ready.len();
         }
-        let is_in_line = |id: &&NetId| {
-            let slot = self.slots.get(id.index()).and_then(|slot| slot.session.as_ref());
-            slot.is_some_and(|session| session.is_in_line)
-        };
+        let is_in_line = |id: &&NetId| self.session(id.0).is_some_and(|session| session.is_in_line);
         in_line + ready.len() - ready.iter().filter(is_in_line).count()
     }
 
     /// Moves a session on that is ready, if it is not in line for more already.
     pub(super) fn run_ready<N: Net>(&mut self, id: NetId, now: Instant, net: &mut N) {
-        let slot = self.slots.get(id.index()).and_then(|slot| slot.session.as_ref());
-        if slot.is_some_and(|session| !session.has_had_its_share()) {
+        if self.session(id.0).is_some_and(|session| !session.has_had_its_share()) {
             self.turn(id.0, now, net, |turn| turn.run());
             self.save_memory(now, net);
         }

@@ -6,7 +6,7 @@ use super::support::*;
 use crate::server::HttpConfig;
 use crate::{Request, Result};
 
-/// Where a body ends, four handlers have their own way not to care.
+/// Where a body ends, five handlers have their own way not to care.
 const PATHS: [&str; 5] = ["/reads", "/reads-once", "/unread", "/forgets", "/answers-first"];
 
 fn engine() -> (Engine, Log) {
