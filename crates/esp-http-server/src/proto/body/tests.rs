@@ -16,21 +16,21 @@ type Body = (Vec<u8>, Vec<(String, Vec<u8>)>, usize);
 const LIMITS: Limits =
     Limits { chunk_line_len: 40, excess_len: 100, trailers_len: 100, trailer_count: 4 };
 
-/// Feeds `input` in pieces that end at `ends`; `Ok(None)` if the body isn't done with the last one.
-fn decode_in_steps(
+/// Feeds `input` in pieces that end at `ends`, of which `take` takes some and appends the data;
+/// `Ok(None)` if the body isn't done with the last one.
+fn in_steps(
     len: BodyLen,
     input: &[u8],
     ends: impl Iterator<Item = usize>,
+    mut take: impl FnMut(&mut BodyDecoder, &[u8], &mut Vec<u8>) -> Result<usize, BodyError>,
 ) -> Result<Option<Body>, BodyError> {
     let mut decoder = BodyDecoder::new(len);
     let (mut data, mut at) = (Vec::new(), 0);
     for end in ends {
         while at < end && !decoder.is_done() {
-            let decoded = decoder.decode(&input[at..end], &LIMITS)?;
-            assert!(decoded.consumed > 0, "no progress at {at} of {}", input.escape_ascii());
-            assert!(decoded.data.end <= decoded.consumed);
-            data.extend_from_slice(&input[at..end][decoded.data]);
-            at += decoded.consumed;
+            let consumed = take(&mut decoder, &input[at..end], &mut data)?;
+            assert!(consumed > 0, "no progress at {at} of {}", input.escape_ascii());
+            at += consumed;
         }
     }
     if !decoder.is_done() {
@@ -41,25 +41,32 @@ fn decode_in_steps(
     Ok(Some((data, trailers.collect(), at)))
 }
 
-/// Reads `input` into a buffer of `buf_len` bytes.
+fn decode_in_steps(
+    len: BodyLen,
+    input: &[u8],
+    ends: impl Iterator<Item = usize>,
+) -> Result<Option<Body>, BodyError> {
+    in_steps(len, input, ends, |decoder, piece, data| {
+        let decoded = decoder.decode(piece, &LIMITS)?;
+        assert!(decoded.data.end <= decoded.consumed);
+        data.extend_from_slice(&piece[decoded.data]);
+        Ok(decoded.consumed)
+    })
+}
+
+/// As [`decode_in_steps`], into a buffer of `buf_len` bytes.
 fn copy_in_steps(
     len: BodyLen,
     input: &[u8],
     buf_len: usize,
     ends: impl Iterator<Item = usize>,
 ) -> Result<Option<Body>, BodyError> {
-    let mut decoder = BodyDecoder::new(len);
-    let (mut data, mut at, mut buf) = (Vec::new(), 0, vec![0; buf_len]);
-    for end in ends {
-        while at < end && !decoder.is_done() {
-            let copied = decoder.copy_into(&input[at..end], &mut buf, &LIMITS)?;
-            assert!(copied.consumed > 0, "no progress at {at} of {}", input.escape_ascii());
-            data.extend_from_slice(&buf[..copied.len]);
-            at += copied.consumed;
-        }
-    }
-    let trailers = decoder.trailers().map(|(name, value)| (name.to_string(), value.to_vec()));
-    Ok(decoder.is_done().then(|| (data, trailers.collect(), at)))
+    let mut buf = vec![0; buf_len];
+    in_steps(len, input, ends, |decoder, piece, data| {
+        let copied = decoder.copy_into(piece, &mut buf, &LIMITS)?;
+        data.extend_from_slice(&buf[..copied.len]);
+        Ok(copied.consumed)
+    })
 }
 
 fn outcome(len: BodyLen, input: &[u8]) -> Result<Option<Body>, BodyError> {
