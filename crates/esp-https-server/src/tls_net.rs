@@ -194,7 +194,7 @@ impl<N: Net> Net for TlsNet<N> {
     }
 
     fn is_dear_to_open(&self, id: NetId) -> bool {
-        self.config.is_some() && !self.slot(id).is_some_and(Session::has_answered)
+        self.config.is_some() && !self.slot(id).is_some_and(|session| session.tls.has_answered())
     }
 
     fn open_timed_out(&mut self, id: NetId) -> NetError {

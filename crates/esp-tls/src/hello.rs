@@ -15,12 +15,12 @@ use rustls_pki_types::ServerName;
 use crate::signing_key::SignatureScheme;
 
 /// Bytes of a record's header: type, version, length (RFC 8446, section 5.1).
-const RECORD_HEADER_LEN: usize = 5;
+pub(crate) const RECORD_HEADER_LEN: usize = 5;
 /// Bytes of a handshake message's header: type, length (RFC 8446, section 4).
 const MESSAGE_HEADER_LEN: usize = 4;
 /// The largest payload of a record in the clear.
 const MAX_FRAGMENT_LEN: usize = 16_384;
-const HANDSHAKE_RECORD: u8 = 22;
+pub(crate) const HANDSHAKE_RECORD: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 
 /// What a client said it wants and can do, given to

@@ -8,14 +8,13 @@ use crate::backend::{Fault, contain_panic};
 use crate::cipher_suite::CipherSuite;
 use crate::config::TlsConfig;
 use crate::error::{Stage, TlsError, TlsErrorKind, esp_code};
+use crate::hello::{HANDSHAKE_RECORD, RECORD_HEADER_LEN};
 use crate::identity::PeerIdentity;
 use crate::link::{Link, Listening};
 use crate::resumption::HandshakeKind;
 
-/// Bytes of a record's header: type, version, length (RFC 8446, section 5.1).
-const HEADER_LEN: usize = 5;
 /// A record's header, its largest payload and what encryption may add to it (RFC 5246, 6.2.3).
-const MAX_RECORD_LEN: usize = HEADER_LEN + 16_384 + 2_048;
+const MAX_RECORD_LEN: usize = RECORD_HEADER_LEN + 16_384 + 2_048;
 /// A handshake message may be cut into any number of records, each as small as a byte, and nothing
 /// but the caller's patience would limit how much of them has to be held.
 const MAX_HANDSHAKE_LEN: usize = 64 * 1024;
@@ -376,7 +375,6 @@ impl TlsSession {
 /// Whether there is more in these records than a HelloRetryRequest, which costs nothing: a ServerHello whose
 /// random value says so (RFC 8446, section 4.1.3).
 fn is_answered_in(mut records: &[u8]) -> bool {
-    const HANDSHAKE: u8 = 22;
     /// Behind the header of the message, and the version.
     const RANDOM_AT: usize = 4 + 2;
     /// The SHA-256 of "HelloRetryRequest".
@@ -389,7 +387,7 @@ fn is_answered_in(mut records: &[u8]) -> bool {
         let len = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
         let (message, behind) = rest.split_at(len);
         let is_retry = message.get(RANDOM_AT..).is_some_and(|random| random.starts_with(&RETRY));
-        if *kind == HANDSHAKE && !is_retry {
+        if *kind == HANDSHAKE_RECORD && !is_retry {
             return true;
         }
         records = behind;
@@ -402,10 +400,10 @@ fn needed_len(leftover: &[u8]) -> usize {
     match leftover {
         [] => 0,
         [_, _, _, high, low, ..] => {
-            let record_len = HEADER_LEN + usize::from(u16::from_be_bytes([*high, *low]));
+            let record_len = RECORD_HEADER_LEN + usize::from(u16::from_be_bytes([*high, *low]));
             record_len.saturating_sub(leftover.len())
         }
-        _ => HEADER_LEN - leftover.len(),
+        _ => RECORD_HEADER_LEN - leftover.len(),
     }
 }
 

@@ -111,11 +111,6 @@ impl Session {
         self.admission.as_deref()
     }
 
-    /// Whether the server has done its part, which costs more than all the rest.
-    pub(super) fn has_answered(&self) -> bool {
-        self.tls.has_answered()
-    }
-
     /// Makes room for another. The engine hears of it when it next looks.
     pub(super) fn give_way(&mut self) {
         self.admission = None;

@@ -90,7 +90,7 @@ impl UnderWay {
             if !admission.is_in_the_way_of(peer, refusal) {
                 continue;
             }
-            if !session.has_answered() {
+            if !session.tls.has_answered() {
                 oldest = Some(place);
                 break;
             }

@@ -19,6 +19,7 @@ use super::settings::{Reverification, Terms};
 use super::{MAX_FRAGMENT_LEN, provider};
 use crate::cipher_suite::CipherSuite;
 use crate::config::TlsConfig;
+use crate::hello::HANDSHAKE_RECORD;
 use crate::resumption::HandshakeKind;
 use crate::session::TlsVersion;
 
@@ -371,7 +372,6 @@ fn append(
 
 /// A handshake message as it can be received.
 fn in_records(message: &[u8]) -> Vec<u8> {
-    const HANDSHAKE_RECORD: u8 = 22;
     let mut records = Vec::with_capacity(message.len() + RECORD_OVERHEAD_LEN);
     for fragment in message.chunks(MAX_FRAGMENT_LEN) {
         let [.., high, low] = fragment.len().to_be_bytes();
